@@ -1,0 +1,103 @@
+package authn
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// maxEmailLength is the longest address that SMTP carries, in bytes
+// (RFC 5321 §4.5.3.1.3 less the angle brackets).
+const maxEmailLength = 254
+
+// NormalizeEmail returns the address as it is stored: trimmed, in NFC, its
+// domain in lower case, its local part as typed. [ErrInvalidEmail] where that
+// is no address of RFC 5321 §4.1.2 (dot-string form) or RFC 6531, where its
+// domain has no dot, or where it has letters that merely look like others
+// (compatibility forms, invisible characters).
+func NormalizeEmail(typed string) (string, error) {
+	email := canonicalEmail(typed)
+	if len(email) > maxEmailLength || !utf8.ValidString(email) {
+		return "", ErrInvalidEmail
+	}
+	at := strings.LastIndexByte(email, '@')
+	if at < 0 || !isLocalPart(email[:at]) || !isDomain(email[at+1:]) {
+		return "", ErrInvalidEmail
+	}
+	if norm.NFKC.String(email) != email {
+		return "", ErrInvalidEmail
+	}
+	return email, nil
+}
+
+// canonicalEmail is what a look-up tries first. It accepts anything.
+func canonicalEmail(typed string) string {
+	email := norm.NFC.String(strings.TrimSpace(typed))
+	if at := strings.LastIndexByte(email, '@'); at >= 0 {
+		email = email[:at] + strings.ToLower(email[at:])
+	}
+	return email
+}
+
+func isLocalPart(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for atom := range strings.SplitSeq(s, ".") {
+		if atom == "" {
+			return false
+		}
+		for _, r := range atom {
+			if !isWordRune(r) && !strings.ContainsRune("!#$%&'*+/=?^_`{|}~-", r) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func isDomain(s string) bool {
+	if !strings.Contains(s, ".") {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, r := range label {
+			if !isWordRune(r) && r != '-' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func isWordRune(r rune) bool {
+	if r < utf8.RuneSelf {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+	}
+	return unicode.In(r, unicode.L, unicode.M, unicode.N)
+}
+
+// equalFoldASCII compares as SQLite's lower() folds.
+func equalFoldASCII(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lowerASCII(a[i]) != lowerASCII(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lowerASCII(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}

@@ -1,0 +1,257 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// Status says which users a guard recognises. It is a guard's first word, so
+// that none lets a disabled account in because somebody forgot one.
+type Status uint8
+
+const (
+	// Active recognises active users alone.
+	Active Status = iota + 1
+	// AnyStatus recognises inactive users as well.
+	AnyStatus
+)
+
+// Rule is a further demand of a guard: [Verified], [Superuser], [Optional],
+// [Only]. A rule of the application's own is [Guard.Require].
+type Rule interface {
+	apply(*demands)
+}
+
+// demands is what a guard asks.
+type demands struct {
+	status    Status
+	verified  bool
+	superuser bool
+	optional  bool
+	only      []string
+}
+
+// Demand is a [Rule] without a parameter.
+type Demand uint8
+
+const (
+	// Verified demands a verified user: else 403.
+	Verified Demand = iota + 1
+	// Superuser demands a superuser: else 403.
+	Superuser
+	// Optional lets everybody through; whoever the guard would refuse is
+	// nobody. A store that is away is an error all the same.
+	Optional
+)
+
+func (d Demand) apply(to *demands) {
+	switch d {
+	case Verified:
+		to.verified = true
+	case Superuser:
+		to.superuser = true
+	case Optional:
+		to.optional = true
+	}
+}
+
+type only []string
+
+func (names only) apply(to *demands) { to.only = append(to.only, names...) }
+
+// Only limits a guard to the named backends; a credential of another one
+// counts as none.
+func Only(backends ...string) Rule { return only(backends) }
+
+// Guard decides whether a request comes from a user who may pass. Make it
+// once with [Users.CurrentUser] and use it for many routes; it is immutable
+// and safe for concurrent use.
+//
+// In Echo it is a middleware ([Guard.Middleware]), a wrapper of handlers that
+// get the user as a parameter ([Guard.Handle]), or is asked from within
+// ([Guard.User]). Elsewhere, [Guard.Check] is all of it.
+type Guard[U User] struct {
+	users    *Users[U]
+	backends []guardedBackend
+	demands  demands
+	require  []func(U) error
+
+	// The refusals, made once.
+	nobody, invalid, forbidden *HTTPError
+}
+
+type guardedBackend struct {
+	Backend
+	verified bool
+}
+
+// CurrentUser makes a guard that recognises users of this status and demands
+// what the rules say. It panics for a status that is none, and where Only
+// names a backend that isn't there, as such a guard could let nobody in.
+func (m *Users[U]) CurrentUser(status Status, rules ...Rule) *Guard[U] {
+	if status != Active && status != AnyStatus {
+		panic("authn: CurrentUser needs authn.Active or authn.AnyStatus")
+	}
+	g := &Guard[U]{users: m, demands: demands{status: status}}
+	for _, rule := range rules {
+		rule.apply(&g.demands)
+	}
+	for _, name := range g.demands.only {
+		if _, ok := m.Backend(name); !ok {
+			panic(fmt.Sprintf("authn: Only names %q, and there is no such backend", name))
+		}
+	}
+	for _, b := range m.backends {
+		if g.demands.only == nil || slices.Contains(g.demands.only, b.Name()) {
+			g.backends = append(g.backends, guardedBackend{b, requiresVerified(b)})
+		}
+	}
+	g.nobody = g.refusal(http.StatusUnauthorized, "", ErrUnauthorized)
+	g.invalid = g.refusal(http.StatusUnauthorized, "invalid_token", ErrUnauthorized)
+	g.forbidden = g.refusal(http.StatusForbidden, "insufficient_scope", ErrForbidden)
+	return g
+}
+
+// Require returns a guard that also asks the application's own rule, after
+// all others. An error of the rule is 403, unless it wraps an [*HTTPError] or
+// [ErrUnavailable].
+func (g *Guard[U]) Require(rule func(U) error) *Guard[U] {
+	stricter := *g
+	stricter.require = append(slices.Clone(g.require), rule)
+	return &stricter
+}
+
+// Check asks the backends in order until one yields a user, and then the
+// rules. It returns the user and the request with the user in its context
+// ([UserFrom]), or an error that [WriteError] turns into 401, 403 or 503.
+// Behind an optional guard the user may be nil without an error.
+func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
+	var none U
+	u, id, err := g.find(r)
+	if err != nil {
+		if g.demands.optional && !errors.Is(err, ErrUnavailable) {
+			return none, r, nil
+		}
+		return none, r, err
+	}
+	if err := g.admit(u, id); err != nil {
+		if g.demands.optional && !errors.Is(err, ErrUnavailable) {
+			return none, r, nil
+		}
+		return none, r, err
+	}
+	id.User = nil
+	ctx := context.WithValue(r.Context(), principalKey{}, &principal{user: u, identity: id})
+	return u, r.WithContext(ctx), nil
+}
+
+// find returns the user whom the first backend with a valid credential names.
+func (g *Guard[U]) find(r *http.Request) (U, Identity, error) {
+	var none U
+	var away error
+	refusal := g.nobody
+	for _, b := range g.backends {
+		id, err := b.Authenticate(r)
+		if err == nil {
+			var u U
+			if u, err = g.users.load(r.Context(), id); err == nil {
+				id.Backend = b.Name()
+				return u, id, nil
+			}
+		}
+		switch {
+		case errors.Is(err, ErrUnavailable):
+			away = err
+		case errors.Is(err, ErrNoCredential):
+		case errors.Is(err, ErrInvalidToken):
+			refusal = g.invalid
+		default:
+			away = unavailable(err)
+		}
+	}
+	if away != nil {
+		return none, Identity{}, away
+	}
+	return none, Identity{}, refusal
+}
+
+// load returns the user whom a verified credential names, if the credential
+// is of the account's present generation: [ErrInvalidToken] otherwise.
+func (m *Users[U]) load(ctx context.Context, id Identity) (U, error) {
+	var none U
+	u, ok := id.User.(U)
+	if !ok {
+		var err error
+		u, err = m.Get(ctx, id.Subject)
+		if errors.Is(err, ErrUserNotFound) {
+			return none, ErrInvalidToken
+		}
+		if err != nil {
+			return none, err
+		}
+	}
+	if id.Subject == "" || id.Generation != u.AuthAccount().Generation {
+		return none, ErrInvalidToken
+	}
+	return u, nil
+}
+
+// admit asks the rules about a user who was found.
+func (g *Guard[U]) admit(u U, id Identity) error {
+	account := u.AuthAccount()
+	if g.demands.status == Active && !account.IsActive {
+		return g.invalid
+	}
+	if g.demands.superuser && !account.IsSuperuser {
+		return g.forbidden
+	}
+	if !account.IsVerified && (g.demands.verified || g.backendDemandsVerified(id.Backend)) {
+		return g.forbidden
+	}
+	for _, rule := range g.require {
+		err := rule(u)
+		if err == nil {
+			continue
+		}
+		var answer *HTTPError
+		if errors.As(err, &answer) || errors.Is(err, ErrUnavailable) {
+			return err
+		}
+		refused := *g.forbidden
+		refused.Err = fmt.Errorf("%w: %w", ErrForbidden, err)
+		return &refused
+	}
+	return nil
+}
+
+func (g *Guard[U]) backendDemandsVerified(name string) bool {
+	for _, b := range g.backends {
+		if b.verified && b.Name() == name {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal builds a guard's answer, with a challenge for each HTTP
+// authentication scheme among its backends (RFC 9110 §11.6.1, RFC 6750 §3).
+func (g *Guard[U]) refusal(status int, code string, kind error) *HTTPError {
+	header := http.Header{}
+	var schemes []string
+	for _, b := range g.backends {
+		c, ok := Can[Challenger](b.Backend)
+		if !ok || slices.Contains(schemes, c.Challenge()) {
+			continue
+		}
+		schemes = append(schemes, c.Challenge())
+		challenge := fmt.Sprintf(`%s realm="%s"`, c.Challenge(), g.users.cfg.Realm)
+		if code != "" {
+			challenge += fmt.Sprintf(`, error="%s"`, code)
+		}
+		header.Add("WWW-Authenticate", challenge)
+	}
+	return &HTTPError{Status: status, Detail: http.StatusText(status), Header: header, Err: kind}
+}

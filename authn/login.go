@@ -1,0 +1,142 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+)
+
+// Authenticate returns the active user with this address and password:
+// [ErrBadCredentials], [ErrPasswordTooLong], [ErrUnavailable]. Whoever it is,
+// known or unknown, it costs one verification. A hash that isn't of the
+// preferred kind and cost is replaced, provided that it still is the one that
+// was verified.
+//
+// It logs nobody in: [Users.Login] does.
+func (m *Users[U]) Authenticate(ctx context.Context, email, password string) (U, error) {
+	var none U
+	if err := checkPasswordLength(password); err != nil {
+		return none, err
+	}
+	u, err := m.GetByEmail(ctx, email)
+	known := err == nil
+	if !known && !errors.Is(err, ErrUserNotFound) {
+		return none, err
+	}
+	var hash string
+	if known {
+		hash = u.AuthAccount().HashedPassword
+	}
+	match, outdated, err := m.cfg.Passwords.Verify(ctx, password, hash)
+	if err != nil {
+		return none, unavailable(err)
+	}
+	if !known || !match || !u.AuthAccount().IsActive {
+		return none, ErrBadCredentials
+	}
+	if outdated {
+		if err := m.upgradeHash(ctx, u, password); err != nil {
+			m.cfg.Logger.WarnContext(ctx, "authn: the password hash was not upgraded", slog.Any("error", err))
+		}
+	}
+	return u, nil
+}
+
+var errHashChanged = errors.New("authn: the password was changed meanwhile")
+
+func (m *Users[U]) upgradeHash(ctx context.Context, u U, password string) error {
+	verified := u.AuthAccount().HashedPassword
+	hash, err := m.cfg.Passwords.Hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	_, err = m.store.Update(ctx, u.AuthID(), func(stored U) error {
+		account := stored.AuthAccount()
+		if account.HashedPassword != verified {
+			return errHashChanged
+		}
+		account.HashedPassword = hash
+		return nil
+	})
+	if err == nil {
+		u.AuthAccount().HashedPassword = hash
+	}
+	return err
+}
+
+// Login logs a user in at the named backend: the gates, the credential, the
+// answer. Everything that logs people in ends here, whatever authenticated
+// them; methods say what did (RFC 8176), and nothing is issued before every
+// gate is passed. [ErrBadCredentials] for an inactive user, [ErrNotVerified],
+// [ErrNotSupported], [ErrUnavailable], or a hook's own error.
+//
+// The credential carries u's generation, so u must be as it was loaded when
+// the person was authenticated.
+func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...string) (*Response, error) {
+	b, ok := m.Backend(backend)
+	if !ok {
+		return nil, fmt.Errorf("%w: no backend is named %q", ErrNotSupported, backend)
+	}
+	door, ok := Can[LoginBackend](b)
+	if !ok {
+		return nil, fmt.Errorf("%w: log-in at %q", ErrNotSupported, backend)
+	}
+
+	account := u.AuthAccount()
+	if !account.IsActive {
+		return nil, ErrBadCredentials
+	}
+	if !account.IsVerified && requiresVerified(b) {
+		return nil, ErrNotVerified
+	}
+	now := m.cfg.Now()
+	id := Identity{
+		Subject:    u.AuthID(),
+		Backend:    backend,
+		Generation: account.Generation,
+		IssuedAt:   now,
+		AuthTime:   now,
+		Methods:    methods,
+		User:       u,
+	}
+	if err := m.beforeLogin(ctx, u, id); err != nil {
+		return nil, err
+	}
+
+	res, err := door.Login(ctx, id)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if err := m.afterLogin(ctx, u, res); err != nil {
+		if res.Undo != nil {
+			err = errors.Join(err, res.Undo(context.WithoutCancel(ctx)))
+		}
+		return nil, err
+	}
+	return res, nil
+}
+
+// Logout ends the request's credential at the named backend, or takes it from
+// the client, as far as the backend can: [ErrUnauthorized] without a valid
+// credential of that backend, [ErrNotSupported], [ErrUnavailable].
+func (m *Users[U]) Logout(r *http.Request, backend string) (*Response, error) {
+	b, ok := m.Backend(backend)
+	if !ok {
+		return nil, fmt.Errorf("%w: no backend is named %q", ErrNotSupported, backend)
+	}
+	out, ok := Can[LogoutBackend](b)
+	if !ok {
+		return nil, fmt.Errorf("%w: log-out at %q", ErrNotSupported, backend)
+	}
+	_, r, err := m.CurrentUser(Active, Only(backend)).Check(r)
+	if err != nil {
+		return nil, err
+	}
+	res, err := out.Logout(r)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return res, nil
+}

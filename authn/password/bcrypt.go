@@ -1,0 +1,35 @@
+package password
+
+import (
+	"regexp"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// bcryptMaxPassword is how much of a password bcrypt takes in.
+const bcryptMaxPassword = 72
+
+// bcryptForm allows the costs 4 to 16; at 16 a hash takes seconds. $2x$ marks
+// hashes of an implementation that was broken.
+var bcryptForm = regexp.MustCompile(`^\$2[aby]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}$`)
+
+// bcryptHash is a [digest] of a legacy kind, always outdated.
+type bcryptHash string
+
+func parseBcrypt(encoded string) (bcryptHash, bool) {
+	return bcryptHash(encoded), bcryptForm.MatchString(encoded)
+}
+
+// matches never holds for a password with a NUL byte. No legacy hash is of one:
+// C ends the password there, and passlib refuses it. And bcrypt repeats the
+// password with a NUL after it, so "a" and "a\x00a" have the same hash.
+func (h bcryptHash) matches(password string) bool {
+	if len(password) > bcryptMaxPassword {
+		password = password[:bcryptMaxPassword]
+	}
+	same := bcrypt.CompareHashAndPassword([]byte(h), []byte(password)) == nil
+	return same && !strings.Contains(password, "\x00")
+}
+
+func (bcryptHash) current(Params) bool { return false }

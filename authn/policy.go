@@ -1,0 +1,78 @@
+package authn
+
+import (
+	"context"
+	"fmt"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	// MaxPasswordLength is the longest password that is looked at, in code
+	// points. Longer ones are [ErrPasswordTooLong] before anything is hashed.
+	MaxPasswordLength = 4096
+	// MaxNewPasswordSize is the longest password that is accepted as a new
+	// one, in bytes.
+	MaxNewPasswordSize = 1024
+)
+
+// PasswordHasher turns passwords into what is stored. [password.Hasher] is
+// the default. Implementations are safe for concurrent use.
+//
+// [password.Hasher]: https://pkg.go.dev/github.com/echo-users/echo-users/authn/password#Hasher
+type PasswordHasher interface {
+	// Hash returns a hash of the password that says how it was made.
+	Hash(ctx context.Context, password string) (string, error)
+	// Verify reports whether the password matches, and if so whether the hash
+	// should be replaced by a new one. A hash that is empty or unusable
+	// matches nothing and costs as much as another.
+	Verify(ctx context.Context, password, hash string) (match, outdated bool, err error)
+}
+
+// PasswordPolicy decides about new passwords, on every way that sets one.
+type PasswordPolicy interface {
+	// CheckPassword returns a [*PasswordError] to refuse. Any other error
+	// means that it couldn't decide. account is the user as it will be.
+	CheckPassword(ctx context.Context, password string, account Account) error
+}
+
+// MinLength is a [PasswordPolicy] of one rule: at least so many code points.
+type MinLength int
+
+// CheckPassword refuses shorter passwords.
+func (n MinLength) CheckPassword(_ context.Context, password string, _ Account) error {
+	if utf8.RuneCountInString(norm.NFC.String(password)) < int(n) {
+		return &PasswordError{Reason: fmt.Sprintf("Password should be at least %d characters", int(n))}
+	}
+	return nil
+}
+
+// hashNew applies the policy to a new password and hashes it.
+func (m *Users[U]) hashNew(ctx context.Context, password string, account Account) (string, error) {
+	if err := checkPasswordLength(password); err != nil {
+		return "", err
+	}
+	if !utf8.ValidString(password) {
+		return "", &PasswordError{Reason: "Password should be valid UTF-8"}
+	}
+	if len(password) > MaxNewPasswordSize {
+		return "", &PasswordError{Reason: fmt.Sprintf("Password should be at most %d bytes", MaxNewPasswordSize)}
+	}
+	account.HashedPassword = ""
+	if err := m.cfg.PasswordPolicy.CheckPassword(ctx, password, account); err != nil {
+		return "", err
+	}
+	hash, err := m.cfg.Passwords.Hash(ctx, password)
+	if err != nil {
+		return "", unavailable(err)
+	}
+	return hash, nil
+}
+
+func checkPasswordLength(password string) error {
+	if len(password) > MaxPasswordLength && utf8.RuneCountInString(password) > MaxPasswordLength {
+		return ErrPasswordTooLong
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package authn
+
+import (
+	"context"
+	"errors"
+)
+
+// Register makes an active user. fill, which may be nil, sets the
+// application's own fields (and, called by the application's own code, flags);
+// its error is returned as it is. [ErrInvalidEmail], [*PasswordError],
+// [ErrPasswordTooLong], [ErrUserExists], [ErrConflict], [ErrRejected],
+// [ErrUnavailable].
+//
+// The password is hashed before the address is tried, so that a taken one
+// costs as much as a new one.
+func (m *Users[U]) Register(ctx context.Context, email, password string, fill func(U) error) (U, error) {
+	var none U
+	email, err := NormalizeEmail(email)
+	if err != nil {
+		return none, err
+	}
+	account := Account{Email: email, IsActive: true}
+	account.HashedPassword, err = m.hashNew(ctx, password, account)
+	if err != nil {
+		return none, err
+	}
+
+	var refused error
+	u, err := m.store.Create(ctx, func(u U) error {
+		*u.AuthAccount() = account
+		if fill != nil {
+			refused = fill(u)
+		}
+		return refused
+	})
+	if err != nil {
+		return none, written(err, refused)
+	}
+	m.afterRegister(ctx, u)
+	return u, nil
+}
+
+// written tells the error of a write: the caller's own refusal and the kinds
+// of [Store] as they are, all else as [ErrUnavailable].
+func written(err, refused error) error {
+	if refused != nil {
+		return refused
+	}
+	for _, kind := range []error{ErrUserNotFound, ErrUserExists, ErrConflict, ErrRejected} {
+		if errors.Is(err, kind) {
+			return err
+		}
+	}
+	return unavailable(err)
+}

@@ -1,0 +1,42 @@
+package authn
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+)
+
+// Response is an answer as a value: built first, added to by hooks, written
+// once.
+type Response struct {
+	// Status is the HTTP status code.
+	Status int
+	// Header is added to the answer's header.
+	Header http.Header
+	// Body is written as JSON unless it is nil.
+	Body any
+	// Undo takes back what was issued with this answer, for a hook that
+	// refuses the log-in. Nil where nothing can be taken back.
+	Undo func(ctx context.Context) error
+}
+
+// Write sends the response with Cache-Control: no-store (RFC 6749 §5.1).
+func (res *Response) Write(w http.ResponseWriter) error {
+	header := w.Header()
+	for name, values := range res.Header {
+		header[name] = append(header[name], values...)
+	}
+	header.Set("Cache-Control", "no-store")
+	if res.Body == nil {
+		w.WriteHeader(res.Status)
+		return nil
+	}
+	body, err := json.Marshal(res.Body)
+	if err != nil {
+		return err
+	}
+	header.Set("Content-Type", "application/json")
+	w.WriteHeader(res.Status)
+	_, err = w.Write(body)
+	return err
+}

@@ -1,0 +1,35 @@
+package authn
+
+import "context"
+
+// Store is what [Users] needs of persistence. Package userdb implements it
+// over GORM. Every method is atomic and safe for concurrent use; an error
+// that isn't named here means that the store is away.
+//
+// A user that a Store returns belongs to the caller alone.
+type Store[U User] interface {
+	// ByID returns the user with this id, in any spelling that the key's type
+	// knows. [ErrUserNotFound] also for text that is no id at all.
+	ByID(ctx context.Context, id string) (U, error)
+
+	// ByEmail returns the user with this address without regard to letter
+	// case, as the store folds it. [ErrUserNotFound].
+	ByEmail(ctx context.Context, email string) (U, error)
+
+	// Create makes a user, lets fill set its fields, and inserts it. The
+	// store's unique index decides, not a look-up: [ErrUserExists] where the
+	// address is taken in any letter case, [ErrConflict] where another unique
+	// field is, [ErrRejected] where a value can't be stored. An error of fill
+	// is returned as it is.
+	Create(ctx context.Context, fill func(U) error) (U, error)
+
+	// Update loads the user, lets change alter it, and writes what was
+	// altered, zero values too, provided that the account still is as change
+	// saw it; else it begins anew, so that change may run more than once.
+	// [ErrUserNotFound], [ErrUserExists], [ErrConflict], [ErrRejected]. An error
+	// of change is returned as it is, and nothing is written.
+	Update(ctx context.Context, id string, change func(U) error) (U, error)
+
+	// Delete removes the user. [ErrUserNotFound].
+	Delete(ctx context.Context, id string) error
+}

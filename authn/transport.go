@@ -1,0 +1,30 @@
+package authn
+
+import "net/http"
+
+// MaxCredentialSize is the length in bytes beyond which a credential is
+// refused before anything parses it.
+const MaxCredentialSize = 8 << 10
+
+// Transport is how a token travels: where it is in a request, and how the
+// answer to a log-in carries it. Implementations are safe for concurrent use.
+type Transport interface {
+	// Extract finds the token in a request: [ErrNoCredential] where there is
+	// none, [ErrInvalidToken] where there is one that can't be right.
+	Extract(r *http.Request) (string, error)
+	// Carry builds the answer to a log-in.
+	Carry(t Token) (*Response, error)
+}
+
+// Clearer is a [Transport] whose credential a response can take away from
+// the client, as a cookie's.
+type Clearer interface {
+	Clear() *Response
+}
+
+// Challenger is a [Transport], or a [Backend], that HTTP authentication has a
+// scheme for (RFC 9110 §11.6.1). Guards name it in WWW-Authenticate.
+type Challenger interface {
+	// Challenge returns the scheme, such as "Bearer".
+	Challenge() string
+}

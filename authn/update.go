@@ -1,0 +1,118 @@
+package authn
+
+import (
+	"context"
+)
+
+// Update says what to change of a user. A nil field stays as it is.
+type Update[U User] struct {
+	Email       *string
+	Password    *string
+	IsActive    *bool
+	IsSuperuser *bool
+	IsVerified  *bool
+	// Own changes the application's own fields. It may run more than once,
+	// each time on the user as stored.
+	Own func(U) error
+	// Fields names the own fields for [Hooks.AfterUpdate].
+	Fields []string
+}
+
+// Update changes the user with this id and returns it as it is now:
+// [ErrUserNotFound], [ErrInvalidEmail], [ErrUserExists], [ErrConflict],
+// [ErrRejected], [*PasswordError], [ErrPasswordTooLong], [ErrUnavailable], or Own's error.
+//
+// A new address makes the user unverified, unless IsVerified says otherwise.
+// A new password, and becoming active again, void every credential issued
+// before. Either all of the update happens or nothing.
+func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, error) {
+	var none U
+	var email, hash string
+	var err error
+	if up.Email != nil {
+		if email, err = NormalizeEmail(*up.Email); err != nil {
+			return none, err
+		}
+	}
+	if up.Password != nil {
+		u, err := m.Get(ctx, id)
+		if err != nil {
+			return none, err
+		}
+		account := *u.AuthAccount()
+		if email != "" {
+			account.Email = email
+		}
+		if hash, err = m.hashNew(ctx, *up.Password, account); err != nil {
+			return none, err
+		}
+	}
+
+	var changed Changed
+	var refused error
+	u, err := m.store.Update(ctx, id, func(u U) error {
+		account := u.AuthAccount()
+		before := *account
+		if up.Email != nil && email != account.Email {
+			account.Email, account.IsVerified = email, false
+		}
+		set(&account.IsActive, up.IsActive)
+		set(&account.IsSuperuser, up.IsSuperuser)
+		set(&account.IsVerified, up.IsVerified)
+		if up.Password != nil {
+			account.HashedPassword = hash
+			account.Generation++
+		}
+		if account.IsActive && !before.IsActive {
+			account.Generation++
+		}
+		changed = difference(before, *account)
+		changed.Fields = up.Fields
+		if up.Own != nil {
+			refused = up.Own(u)
+		}
+		return refused
+	})
+	if err != nil {
+		return none, written(err, refused)
+	}
+	m.afterUpdate(ctx, u, changed)
+	return u, nil
+}
+
+func set[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+func difference(before, after Account) Changed {
+	changed := Changed{
+		Email:     before.Email != after.Email,
+		Password:  before.HashedPassword != after.HashedPassword,
+		Active:    before.IsActive != after.IsActive,
+		Superuser: before.IsSuperuser != after.IsSuperuser,
+		Verified:  before.IsVerified != after.IsVerified,
+	}
+	if changed.Email {
+		changed.OldEmail = before.Email
+	}
+	return changed
+}
+
+// Delete removes the user with this id, and with it every credential of
+// theirs: [ErrUserNotFound], [ErrUnavailable], or a hook's own error.
+func (m *Users[U]) Delete(ctx context.Context, id string) error {
+	u, err := m.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := m.beforeDelete(ctx, u); err != nil {
+		return err
+	}
+	if err := m.store.Delete(ctx, u.AuthID()); err != nil {
+		return written(err, nil)
+	}
+	m.afterDelete(ctx, u)
+	return nil
+}

@@ -1,0 +1,112 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/echo-users/echo-users/authn/password"
+)
+
+// Users is the manager: it registers, authenticates, logs in, updates and
+// deletes users, and makes guards. U is the pointer to the application's user
+// type, and inferred from the store. Safe for concurrent use once its hooks
+// are set.
+type Users[U User] struct {
+	store    Store[U]
+	backends []Backend
+	hooks    []Hooks[U]
+	cfg      Config
+}
+
+// Config has the options of [New]. Its zero value is safe and works.
+type Config struct {
+	// Passwords hashes and verifies. Defaults to a [password.Hasher]:
+	// argon2id, and bcrypt for hashes that are there already.
+	Passwords PasswordHasher
+	// PasswordPolicy decides about new passwords. Defaults to MinLength(8).
+	PasswordPolicy PasswordPolicy
+	// Realm is named in WWW-Authenticate (RFC 9110 §11.5). Defaults to "users".
+	Realm string
+	// Now is the clock. Defaults to [time.Now].
+	Now func() time.Time
+	// Logger hears of what must not fail a request, never of a secret.
+	// Defaults to [slog.Default].
+	Logger *slog.Logger
+}
+
+// New returns a manager of the store's users, who log in at the backends.
+// Guards try the backends in the order given here. It refuses no backend, a
+// nameless one, a name that is no URL path segment, and two of one name.
+func New[U User](store Store[U], cfg Config, backends ...Backend) (*Users[U], error) {
+	if store == nil {
+		return nil, errors.New("authn: the store is nil")
+	}
+	if err := checkBackends(backends); err != nil {
+		return nil, err
+	}
+	if cfg.Passwords == nil {
+		cfg.Passwords = new(password.Hasher)
+	}
+	if cfg.PasswordPolicy == nil {
+		cfg.PasswordPolicy = MinLength(8)
+	}
+	if cfg.Realm == "" {
+		cfg.Realm = "users"
+	}
+	if !isQuotable(cfg.Realm) {
+		return nil, errors.New("authn: the realm must be printable ASCII without quotes and backslashes")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return &Users[U]{store: store, backends: slices.Clone(backends), cfg: cfg}, nil
+}
+
+// Backends returns the backends in the order in which guards try them.
+func (m *Users[U]) Backends() []Backend { return slices.Clone(m.backends) }
+
+// Backend returns the backend of that name.
+func (m *Users[U]) Backend(name string) (Backend, bool) {
+	for _, b := range m.backends {
+		if b.Name() == name {
+			return b, true
+		}
+	}
+	return nil, false
+}
+
+// Get returns the user with this id: [ErrUserNotFound], [ErrUnavailable].
+func (m *Users[U]) Get(ctx context.Context, id string) (U, error) {
+	u, err := m.store.ByID(ctx, id)
+	return found(u, err)
+}
+
+// GetByEmail returns the user with this address without regard to letter
+// case: [ErrUserNotFound], [ErrUnavailable].
+func (m *Users[U]) GetByEmail(ctx context.Context, email string) (U, error) {
+	canonical := canonicalEmail(email)
+	u, err := m.store.ByEmail(ctx, canonical)
+	if errors.Is(err, ErrUserNotFound) && !equalFoldASCII(canonical, email) {
+		u, err = m.store.ByEmail(ctx, email)
+	}
+	return found(u, err)
+}
+
+// found makes sure that no user is returned beside an error, and that an
+// error without a kind is [ErrUnavailable].
+func found[U User](u U, err error) (U, error) {
+	if err == nil {
+		return u, nil
+	}
+	var none U
+	if errors.Is(err, ErrUserNotFound) {
+		return none, err
+	}
+	return none, unavailable(err)
+}

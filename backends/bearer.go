@@ -1,0 +1,65 @@
+package backends
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// Bearer is the transport of RFC 6750: a token travels in the Authorization
+// header, and the answer to a log-in is the JSON of RFC 6749 §5.1. A token in
+// the query string or in a form counts for nothing.
+type Bearer struct {
+	// TokenURL is where documentation pages log in, relative to the API's
+	// root. Defaults to "auth/<name>/login".
+	TokenURL string
+}
+
+// bearerToken is the answer to a log-in.
+type bearerToken struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+}
+
+// Extract finds the token of the Authorization header. The scheme is matched
+// without regard to case (RFC 9110 §11.1).
+func (Bearer) Extract(r *http.Request) (string, error) {
+	headers := r.Header["Authorization"]
+	if len(headers) == 0 {
+		return "", authn.ErrNoCredential
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", authn.ErrNoCredential
+	}
+	token = strings.TrimLeft(token, " ")
+	if len(headers) > 1 || len(token) > authn.MaxCredentialSize || !isBearerToken(token) {
+		return "", authn.ErrInvalidToken
+	}
+	return token, nil
+}
+
+// isBearerToken reports whether s is a b64token (RFC 6750 §2.1).
+func isBearerToken(s string) bool {
+	s = strings.TrimRight(s, "=")
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			strings.IndexByte("-._~+/", c) >= 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Carry answers with the token as JSON.
+func (Bearer) Carry(t authn.Token) (*authn.Response, error) {
+	return &authn.Response{
+		Status: http.StatusOK,
+		Body:   bearerToken{AccessToken: t.Value, TokenType: "bearer"},
+	}, nil
+}
+
+// Challenge returns "Bearer".
+func (Bearer) Challenge() string { return "Bearer" }

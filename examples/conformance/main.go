@@ -1,0 +1,107 @@
+// Command conformance is the server that outside suites hold against
+// fastapi-users' contract. It is no example to copy: its secrets are short by
+// default, and allowed to be, because the contract names them.
+//
+//	DATABASE_URL    postgres://… or sqlite:FILE; else SQLite in memory
+//	USER_KEY        int for integer keys; else UUIDs
+//	JWT_SECRET, MY_JWT_SECRET, TOKEN_LIFETIME (seconds)
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8000", "listen on this `address`")
+	flag.Parse()
+	if err := run(*addr); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(addr string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	cfg, err := configFromEnv()
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(os.Getenv("DATABASE_URL"))
+	if err != nil {
+		return err
+	}
+	var e *echo.Echo
+	switch key := os.Getenv("USER_KEY"); key {
+	case "", "uuid":
+		e, err = newServer[uuid.UUID](ctx, db, cfg)
+	case "int":
+		e, err = newServer[int64](ctx, db, cfg)
+	default:
+		err = fmt.Errorf("USER_KEY is %q; it can be uuid or int", key)
+	}
+	if err != nil {
+		return err
+	}
+
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	fmt.Println("listening on", listener.Addr())
+
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		return err
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	return pool.Close()
+}
+
+// config is what the environment says.
+type config struct {
+	jwtSecret, myJWTSecret string
+	lifetime               time.Duration
+}
+
+func configFromEnv() (config, error) {
+	seconds, err := strconv.Atoi(cmp.Or(os.Getenv("TOKEN_LIFETIME"), "3600"))
+	if err != nil || seconds <= 0 {
+		return config{}, errors.New("TOKEN_LIFETIME must be a positive number of seconds")
+	}
+	return config{
+		jwtSecret:   cmp.Or(os.Getenv("JWT_SECRET"), "SECRET"),
+		myJWTSecret: cmp.Or(os.Getenv("MY_JWT_SECRET"), "OTHER-SECRET"),
+		lifetime:    time.Duration(seconds) * time.Second,
+	}, nil
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+	"gorm.io/gorm"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/strategies/jwt"
+	"github.com/echo-users/echo-users/userdb"
+)
+
+// user is a user without fields of its own, of either kind of key.
+type user[K userdb.Key] struct {
+	userdb.Model[K]
+}
+
+// newServer migrates the database and builds the server over it.
+func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*echo.Echo, error) {
+	store, err := userdb.New[user[K]](db)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	list, err := newBackends(cfg)
+	if err != nil {
+		return nil, err
+	}
+	users, err := authn.New(store, authn.Config{PasswordPolicy: authn.MinLength(3)}, list...)
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = routes.ErrorHandler
+	routes.Mount(e, users)
+	mountProtected(e, users)
+	mountTestRoutes(e, users, store)
+	return e, nil
+}
+
+func newBackends(cfg config) ([]authn.Backend, error) {
+	var list []authn.Backend
+	for _, b := range []struct {
+		name, secret string
+		verified     bool
+	}{
+		{"jwt", cfg.jwtSecret, false},
+		{"my-jwt", cfg.myJWTSecret, false},
+		{"strict", cfg.jwtSecret + "-strict", true},
+	} {
+		backend, err := backends.JWT(jwt.Secret([]byte(b.secret)), backends.JWTConfig{
+			Name: b.name,
+			Config: jwt.Config{
+				Lifetime:            cfg.lifetime,
+				InsecureShortSecret: true,
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		if b.verified {
+			list = append(list, authn.RequireVerified(backend))
+		} else {
+			list = append(list, backend)
+		}
+	}
+	return list, nil
+}
+
+// mountProtected adds a route for each kind of guard.
+func mountProtected[U authn.User](e *echo.Echo, users *authn.Users[U]) {
+	whoami := func(c echo.Context) error {
+		var email any
+		if u, ok := authn.UserFrom[U](c.Request().Context()); ok {
+			email = u.AuthAccount().Email
+		}
+		return c.JSON(http.StatusOK, map[string]any{"email": email})
+	}
+	for path, guard := range map[string]*authn.Guard[U]{
+		"any":       users.CurrentUser(authn.AnyStatus),
+		"active":    users.CurrentUser(authn.Active),
+		"verified":  users.CurrentUser(authn.Active, authn.Verified),
+		"superuser": users.CurrentUser(authn.Active, authn.Superuser),
+		"optional":  users.CurrentUser(authn.AnyStatus, authn.Optional),
+	} {
+		e.GET("/protected/"+path, whoami, guard.Middleware)
+	}
+}

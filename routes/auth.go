@@ -1,0 +1,98 @@
+package routes
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// Auth returns the routes of a backend: POST /login where it can log people
+// in, POST /logout where it can end a credential or take it from the client,
+// and nothing that it can't. It panics where no backend has that name.
+func (f *Factory[U]) Auth(backend string) List {
+	b, ok := f.users.Backend(backend)
+	if !ok {
+		panic(fmt.Sprintf("routes: there is no backend %q", backend))
+	}
+	var list List
+	if _, ok := authn.Can[authn.LoginBackend](b); ok {
+		list = append(list, Route{http.MethodPost, "/login", "auth:" + backend + ".login", f.limited(f.login(backend))})
+	}
+	if _, ok := authn.Can[authn.LogoutBackend](b); ok {
+		list = append(list, Route{http.MethodPost, "/logout", "auth:" + backend + ".logout", f.limited(f.logout(backend))})
+	}
+	return list
+}
+
+func (f *Factory[U]) login(backend string) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		username, password, err := f.credentials(r)
+		if err != nil {
+			return err
+		}
+		u, err := f.users.Authenticate(r.Context(), username, password)
+		if err != nil {
+			return loginError(err)
+		}
+		res, err := f.users.Login(r.Context(), backend, u, authn.MethodPassword)
+		if err != nil {
+			return loginError(err)
+		}
+		return res.Write(w)
+	}
+}
+
+// credentials reads the password grant of RFC 6749 §4.3.2, whose grant_type
+// may be left out.
+func (f *Factory[U]) credentials(r *http.Request) (username, password string, err error) {
+	form, err := decodeForm(r, f.cfg.BodyLimit)
+	if err != nil {
+		return "", "", err
+	}
+	var faults Faults
+	for _, field := range []struct {
+		name  string
+		value *string
+	}{{"username", &username}, {"password", &password}} {
+		*field.value = form.Get(field.name)
+		switch {
+		case *field.value == "":
+			faults = append(faults, missing("body", field.name))
+		case !utf8.ValidString(*field.value):
+			faults = append(faults, badText("body", field.name))
+		}
+	}
+	if utf8.RuneCountInString(password) > authn.MaxPasswordLength {
+		faults = append(faults, passwordTooLong)
+	}
+	if grant := form.Get("grant_type"); grant != "" && grant != "password" {
+		faults = append(faults, Fault{[]any{"body", "grant_type"}, `must be "password"`, "value_error.str.regex"})
+	}
+	if len(faults) > 0 {
+		return "", "", faults.httpError()
+	}
+	return username, password, nil
+}
+
+func loginError(err error) error {
+	switch {
+	case errors.Is(err, authn.ErrBadCredentials):
+		return badRequest("LOGIN_BAD_CREDENTIALS", err)
+	case errors.Is(err, authn.ErrNotVerified):
+		return badRequest("LOGIN_USER_NOT_VERIFIED", err)
+	}
+	return err
+}
+
+func (f *Factory[U]) logout(backend string) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		res, err := f.users.Logout(r, backend)
+		if err != nil {
+			return err
+		}
+		return res.Write(w)
+	}
+}

@@ -1,0 +1,200 @@
+package routes
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// object is the members of a JSON object under their exact names.
+type object map[string]json.RawMessage
+
+// decodeBody reads the JSON object of a request. FastAPI takes a body without
+// a Content-Type for JSON, and so do we.
+func decodeBody(r *http.Request) (object, error) {
+	if header := r.Header.Get("Content-Type"); header != "" {
+		media, _, err := mime.ParseMediaType(header)
+		if err != nil || media != "application/json" && !(strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")) {
+			return nil, Faults{noObject("body")}.httpError()
+		}
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, Faults{missing("body")}.httpError()
+	}
+	if !json.Valid(body) || !isWellFormed(body) {
+		return nil, Faults{badJSON()}.httpError()
+	}
+	members, fault := decodeObject(body, "body")
+	if fault != nil {
+		return nil, Faults{*fault}.httpError()
+	}
+	return members, nil
+}
+
+// bodyError tells a body that is too large from one that broke off.
+func bodyError(err error) error {
+	if authn.AsHTTPError(err).Status == http.StatusRequestEntityTooLarge {
+		return err
+	}
+	return Faults{{[]any{"body"}, "the body could not be read", "value_error"}}.httpError()
+}
+
+// decodeObject splits valid JSON into its members. A name that is there twice
+// is a fault, as two readers could understand it differently.
+func decodeObject(data []byte, loc ...any) (object, *Fault) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		fault := noObject(loc...)
+		return nil, &fault
+	}
+	members := object{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		name, ok := token.(string)
+		var value json.RawMessage
+		if err == nil {
+			err = decoder.Decode(&value)
+		}
+		if _, twice := members[name]; err != nil || !ok || twice {
+			return nil, &Fault{loc, "the object has a name twice or is not valid", "value_error.jsondecode"}
+		}
+		members[name] = value
+	}
+	return members, nil
+}
+
+// isWellFormed reports whether JSON text is UTF-8 whose \u escapes are no
+// lone surrogates (RFC 8259 §8.2), which Go would silently replace.
+func isWellFormed(data []byte) bool {
+	if !utf8.Valid(data) {
+		return false
+	}
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		i++ // whatever is escaped
+		unit, ok := unicodeEscape(data[i-1:])
+		if !ok {
+			continue
+		}
+		i += 4
+		if !utf16.IsSurrogate(unit) {
+			continue
+		}
+		low, ok := unicodeEscape(data[i+1:])
+		if !ok || utf16.DecodeRune(unit, low) == utf8.RuneError {
+			return false
+		}
+		i += 6
+	}
+	return true
+}
+
+// unicodeEscape reads the \uXXXX at the beginning of data.
+func unicodeEscape(data []byte) (rune, bool) {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
+		return 0, false
+	}
+	var unit rune
+	for _, c := range data[2:6] {
+		digit := strings.IndexByte("0123456789abcdef", c|0x20)
+		if digit < 0 {
+			return 0, false
+		}
+		unit = unit<<4 | rune(digit)
+	}
+	return unit, true
+}
+
+// The fields of an account. Each reader notes a fault and returns nil where
+// the member isn't what it should be, and nil for one that isn't there.
+
+func (o object) text(name string, faults *Faults) *string {
+	data, ok := o[name]
+	if !ok {
+		return nil
+	}
+	var value *string
+	switch err := json.Unmarshal(data, &value); {
+	case err != nil:
+		*faults = append(*faults, noString("body", name))
+		return nil
+	case value == nil:
+		*faults = append(*faults, isNull("body", name))
+	}
+	return value
+}
+
+func (o object) email(faults *Faults) *string {
+	value := o.text("email", faults)
+	if value == nil {
+		return nil
+	}
+	if _, err := authn.NormalizeEmail(*value); err != nil {
+		*faults = append(*faults, invalidEmail)
+		return nil
+	}
+	return value
+}
+
+func (o object) password(faults *Faults) *string {
+	value := o.text("password", faults)
+	if value != nil && utf8.RuneCountInString(*value) > authn.MaxPasswordLength {
+		*faults = append(*faults, passwordTooLong)
+		return nil
+	}
+	return value
+}
+
+func (o object) flag(name string, faults *Faults) *bool {
+	data, ok := o[name]
+	if !ok {
+		return nil
+	}
+	var value *bool
+	switch err := json.Unmarshal(data, &value); {
+	case err != nil:
+		*faults = append(*faults, noBool("body", name))
+		return nil
+	case value == nil:
+		*faults = append(*faults, isNull("body", name))
+	}
+	return value
+}
+
+// decodeForm reads the fields of a form; a body of another kind has none. The
+// query string counts for nothing.
+func decodeForm(r *http.Request, limit int64) (url.Values, error) {
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch media {
+	case "application/x-www-form-urlencoded":
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, bodyError(err)
+		}
+		values, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, bodyError(err)
+		}
+		return values, nil
+	case "multipart/form-data":
+		if err := r.ParseMultipartForm(limit); err != nil {
+			return nil, bodyError(err)
+		}
+		return r.MultipartForm.Value, nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,58 @@
+package routes
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// Fault says what is wrong with one field of a request, in the shape of
+// FastAPI's 422.
+type Fault struct {
+	// Loc is the way to the field: "body", its name, and further within.
+	Loc []any `json:"loc"`
+	// Msg is for people.
+	Msg string `json:"msg"`
+	// Type is for programs.
+	Type string `json:"type"`
+}
+
+// Faults are all that is wrong with a request (422). As an error of a
+// schema's Validate or of its apply function they reach the client.
+type Faults []Fault
+
+// Error counts the faults.
+func (f Faults) Error() string { return fmt.Sprintf("routes: %d faulty fields", len(f)) }
+
+// Add notes that something is wrong with the named field of the body.
+func (f *Faults) Add(field, msg string) {
+	*f = append(*f, Fault{Loc: []any{"body", field}, Msg: msg, Type: "value_error"})
+}
+
+func (f Faults) httpError() error {
+	return &authn.HTTPError{Status: http.StatusUnprocessableEntity, Detail: f, Err: f}
+}
+
+var (
+	invalidEmail    = Fault{[]any{"body", "email"}, "value is not a valid email address", "value_error.email"}
+	passwordTooLong = Fault{
+		[]any{"body", "password"},
+		fmt.Sprintf("ensure this value has at most %d characters", authn.MaxPasswordLength),
+		"value_error.any_str.max_length",
+	}
+)
+
+func missing(loc ...any) Fault { return Fault{loc, "field required", "value_error.missing"} }
+func isNull(loc ...any) Fault {
+	return Fault{loc, "none is not an allowed value", "type_error.none.not_allowed"}
+}
+func noString(loc ...any) Fault { return Fault{loc, "str type expected", "type_error.str"} }
+func noBool(loc ...any) Fault   { return Fault{loc, "value is not a boolean", "type_error.bool"} }
+func noObject(loc ...any) Fault { return Fault{loc, "value is not a valid dict", "type_error.dict"} }
+func badJSON() Fault {
+	return Fault{[]any{"body"}, "the body is not valid JSON", "value_error.jsondecode"}
+}
+func badText(loc ...any) Fault {
+	return Fault{loc, "value has characters that can't be stored", "value_error.str"}
+}

@@ -1,0 +1,177 @@
+package routes
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// Config has the options of [New]. Its zero value is fastapi-users' contract.
+type Config[U authn.User] struct {
+	// AuthPrefix stands before /register and /<name>/login. Defaults to "/auth".
+	AuthPrefix string
+	// UsersPrefix stands before /me and /{id}. Defaults to "/users".
+	UsersPrefix string
+	// BodyLimit is how many bytes of a request are read; beyond it is 413.
+	// Defaults to 64 KiB.
+	BodyLimit int64
+	// RequireVerified asks a verified user at /users. The same for log-ins at
+	// a backend is [authn.RequireVerified].
+	RequireVerified bool
+
+	// Register declares the application's own fields at registration. It
+	// defaults to none: a field that no schema declares is ignored.
+	Register InputSchema[U]
+	// Update declares the own fields that users change at PATCH /users/me.
+	Update InputSchema[U]
+	// AdminUpdate declares the own fields that superusers change at
+	// PATCH /users/{id}. Defaults to Update.
+	AdminUpdate InputSchema[U]
+	// Read makes the answer's user. Defaults to [UserRead].
+	Read OutputSchema[U]
+}
+
+const defaultBodyLimit = 64 << 10
+
+// Handler answers a request, or returns the error to answer it with
+// ([authn.WriteError]).
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// ServeHTTP answers, errors included.
+func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h(w, r); err != nil {
+		authn.WriteError(w, err)
+	}
+}
+
+// Route is one route.
+type Route struct {
+	Method string
+	// Path is in the form of [http.ServeMux]: "/users/{id}".
+	Path string
+	// Name identifies the operation, as fastapi-users names it:
+	// "auth:jwt.login", "register:register", "users:current_user".
+	Name    string
+	Handler Handler
+}
+
+// List is routes to be mounted together.
+type List []Route
+
+// prefixed returns the routes under a prefix.
+func (l List) prefixed(prefix string) List {
+	under := make(List, len(l))
+	for i, route := range l {
+		route.Path = prefix + route.Path
+		under[i] = route
+	}
+	return under
+}
+
+// Factory makes the routes of a manager.
+type Factory[U authn.User] struct {
+	users *authn.Users[U]
+	cfg   Config[U]
+}
+
+// New returns a factory, or an error that says what is wrong with a schema or
+// a prefix.
+func New[U authn.User](users *authn.Users[U], cfg Config[U]) (*Factory[U], error) {
+	if users == nil {
+		return nil, errors.New("routes: users is nil")
+	}
+	if cfg.AuthPrefix == "" {
+		cfg.AuthPrefix = "/auth"
+	}
+	if cfg.UsersPrefix == "" {
+		cfg.UsersPrefix = "/users"
+	}
+	for _, prefix := range []string{cfg.AuthPrefix, cfg.UsersPrefix} {
+		if !strings.HasPrefix(prefix, "/") || strings.HasSuffix(prefix, "/") {
+			return nil, fmt.Errorf("routes: the prefix %q must begin with a slash and end without one", prefix)
+		}
+	}
+	if cfg.BodyLimit == 0 {
+		cfg.BodyLimit = defaultBodyLimit
+	}
+	if cfg.BodyLimit < 0 {
+		return nil, errors.New("routes: the body limit is negative")
+	}
+	if cfg.AdminUpdate.decode == nil {
+		cfg.AdminUpdate = cfg.Update
+	}
+	for name, schema := range map[string]InputSchema[U]{"Register": cfg.Register, "Update": cfg.Update, "AdminUpdate": cfg.AdminUpdate} {
+		if schema.err != nil {
+			return nil, fmt.Errorf("routes: %s: %w", name, schema.err)
+		}
+	}
+	if cfg.Read.make == nil {
+		cfg.Read = Output(func(u U) UserRead { return NewUserRead(u) })
+	}
+	return &Factory[U]{users: users, cfg: cfg}, nil
+}
+
+// All returns every route: those of each backend, registration, and users.
+func (f *Factory[U]) All() List {
+	var all List
+	for _, b := range f.users.Backends() {
+		all = append(all, f.Auth(b.Name()).prefixed(f.cfg.AuthPrefix+"/"+b.Name())...)
+	}
+	all = append(all, f.Register().prefixed(f.cfg.AuthPrefix)...)
+	return append(all, f.Users().prefixed(f.cfg.UsersPrefix)...)
+}
+
+// limited bounds the body that a handler may read.
+func (f *Factory[U]) limited(h Handler) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		r.Body = http.MaxBytesReader(w, r.Body, f.cfg.BodyLimit)
+		return h(w, r)
+	}
+}
+
+// answer writes a user.
+func (f *Factory[U]) answer(w http.ResponseWriter, status int, u U) error {
+	res := authn.Response{Status: status, Body: f.cfg.Read.make(u)}
+	return res.Write(w)
+}
+
+// badRequest is a 400 with one of the contract's codes.
+func badRequest(code string, cause error) error {
+	return &authn.HTTPError{Status: http.StatusBadRequest, Detail: code, Err: cause}
+}
+
+// reasoned is the detail of a refused password.
+type reasoned struct {
+	Code   string `json:"code"`
+	Reason string `json:"reason"`
+}
+
+// writeError translates an error of registration or update: existsCode for an
+// address that is taken, passwordCode for a refused password.
+func writeError(err error, existsCode, passwordCode string) error {
+	var refused *authn.PasswordError
+	switch {
+	case errors.Is(err, authn.ErrUserExists):
+		return badRequest(existsCode, err)
+	case errors.As(err, &refused):
+		return &authn.HTTPError{
+			Status: http.StatusBadRequest,
+			Detail: reasoned{Code: passwordCode, Reason: refused.Reason},
+			Err:    err,
+		}
+	case errors.Is(err, authn.ErrInvalidEmail):
+		return Faults{invalidEmail}.httpError()
+	case errors.Is(err, authn.ErrPasswordTooLong):
+		return Faults{passwordTooLong}.httpError()
+	case errors.Is(err, authn.ErrRejected):
+		return Faults{{Loc: []any{"body"}, Msg: "a value can't be stored: too long, or against a constraint", Type: "value_error"}}.httpError()
+	}
+	var faults Faults
+	if errors.As(err, &faults) {
+		return faults.httpError()
+	}
+	return err
+}

@@ -1,0 +1,95 @@
+package routes
+
+import (
+	"net/http"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// Users returns GET and PATCH /me for the user, and GET, PATCH and DELETE
+// /{id} for superusers.
+func (f *Factory[U]) Users() List {
+	var rules []authn.Rule
+	if f.cfg.RequireVerified {
+		rules = append(rules, authn.Verified)
+	}
+	current := f.users.CurrentUser(authn.Active, rules...)
+	superuser := f.users.CurrentUser(authn.Active, append(rules, authn.Superuser)...)
+	return List{
+		{http.MethodGet, "/me", "users:current_user", f.guarded(current, f.me)},
+		{http.MethodPatch, "/me", "users:patch_current_user", f.guarded(current, f.patchMe)},
+		{http.MethodGet, "/{id}", "users:user", f.guarded(superuser, f.getUser)},
+		{http.MethodPatch, "/{id}", "users:patch_user", f.guarded(superuser, f.patchUser)},
+		{http.MethodDelete, "/{id}", "users:delete_user", f.guarded(superuser, f.deleteUser)},
+	}
+}
+
+func (f *Factory[U]) guarded(guard *authn.Guard[U], h func(w http.ResponseWriter, r *http.Request, u U) error) Handler {
+	return f.limited(func(w http.ResponseWriter, r *http.Request) error {
+		u, r, err := guard.Check(r)
+		if err != nil {
+			return err
+		}
+		return h(w, r, u)
+	})
+}
+
+func (f *Factory[U]) me(w http.ResponseWriter, _ *http.Request, u U) error {
+	return f.answer(w, http.StatusOK, u)
+}
+
+func (f *Factory[U]) patchMe(w http.ResponseWriter, r *http.Request, u U) error {
+	return f.patch(w, r, u.AuthID(), f.cfg.Update, false)
+}
+
+func (f *Factory[U]) getUser(w http.ResponseWriter, r *http.Request, _ U) error {
+	u, err := f.users.Get(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return f.answer(w, http.StatusOK, u)
+}
+
+func (f *Factory[U]) patchUser(w http.ResponseWriter, r *http.Request, _ U) error {
+	return f.patch(w, r, r.PathValue("id"), f.cfg.AdminUpdate, true)
+}
+
+func (f *Factory[U]) deleteUser(w http.ResponseWriter, r *http.Request, _ U) error {
+	if err := f.users.Delete(r.Context(), r.PathValue("id")); err != nil {
+		return err
+	}
+	res := authn.Response{Status: http.StatusNoContent}
+	return res.Write(w)
+}
+
+// patch updates a user by what the body has; privileged says whether flags
+// count.
+func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, id string, schema InputSchema[U], privileged bool) error {
+	body, err := decodeBody(r)
+	if err != nil {
+		return err
+	}
+	if string(body["password"]) == "null" {
+		delete(body, "password") // fastapi-users' clients send it for "as it is"
+	}
+	var faults Faults
+	up := authn.Update[U]{
+		Email:    body.email(&faults),
+		Password: body.password(&faults),
+		Own:      schema.read(body, &faults),
+		Fields:   schema.named(body),
+	}
+	if privileged {
+		up.IsActive = body.flag("is_active", &faults)
+		up.IsSuperuser = body.flag("is_superuser", &faults)
+		up.IsVerified = body.flag("is_verified", &faults)
+	}
+	if len(faults) > 0 {
+		return faults.httpError()
+	}
+	u, err := f.users.Update(r.Context(), id, up)
+	if err != nil {
+		return writeError(err, "UPDATE_USER_EMAIL_ALREADY_EXISTS", "UPDATE_USER_INVALID_PASSWORD")
+	}
+	return f.answer(w, http.StatusOK, u)
+}

@@ -1,0 +1,258 @@
+package jwt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	gojwt "github.com/golang-jwt/jwt/v5"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// DefaultAudience is the audience of fastapi-users' access tokens.
+const DefaultAudience = "fastapi-users:auth"
+
+// reservedAudience begins the audiences of fastapi-users' tokens of every
+// kind: an access token is for [DefaultAudience] or for none of them.
+const reservedAudience = "fastapi-users:"
+
+// Config has the options of [New]. Its zero value makes and reads the tokens
+// of fastapi-users' JWTStrategy.
+type Config struct {
+	// Algorithm must fit the key. Defaults to HS256, RS256, ES256 or EdDSA,
+	// after the kind of key.
+	Algorithm Algorithm
+	// Lifetime of the tokens. Defaults to one hour.
+	Lifetime time.Duration
+	// Audience is written into tokens; a token is accepted that names one of
+	// them. Defaults to [DefaultAudience] alone.
+	Audience []string
+	// Issuer is written into tokens and demanded of them. Defaults to none,
+	// and then any is accepted.
+	Issuer string
+	// Leeway is how far clocks may differ at exp and nbf. Defaults to zero;
+	// at most five minutes.
+	Leeway time.Duration
+	// Claims adds claims of the application's own; see [ClaimsOf].
+	Claims ClaimsFunc
+
+	// InsecureShortSecret allows a secret shorter than its hash, which can be
+	// guessed offline from a single token (RFC 8725 §3.5).
+	InsecureShortSecret bool
+	// SkipAudience accepts tokens for any audience, and writes none unless
+	// Audience is set. Tokens of another purpose are refused all the same.
+	SkipAudience bool
+	// SkipExpiry accepts tokens without exp, which nothing but a new password
+	// ends, and writes none unless Lifetime is set. An exp that is there counts.
+	SkipExpiry bool
+
+	// Now is the clock. Defaults to [time.Now].
+	Now func() time.Time
+}
+
+const (
+	defaultLifetime = time.Hour
+	maxLeeway       = 5 * time.Minute
+)
+
+// Strategy issues and reads JSON Web Tokens. It implements [authn.Strategy]
+// and is safe for concurrent use.
+type Strategy struct {
+	key    Key
+	method gojwt.SigningMethod
+	parser *gojwt.Parser
+	cfg    Config
+}
+
+// New returns a strategy of this key, or an error that says what is wrong
+// with the key or the options. With a [PublicKey] it is a verifier, which
+// can't issue.
+func New(key Key, cfg Config) (*Strategy, error) {
+	method, err := key.method(cfg.Algorithm, cfg.InsecureShortSecret)
+	if err != nil {
+		return nil, fmt.Errorf("jwt: %w", err)
+	}
+	if cfg.Lifetime < 0 {
+		return nil, errors.New("jwt: the lifetime is negative")
+	}
+	if cfg.Leeway < 0 || cfg.Leeway > maxLeeway {
+		return nil, fmt.Errorf("jwt: the leeway must be between 0 and %v", maxLeeway)
+	}
+	if cfg.Lifetime == 0 && !cfg.SkipExpiry {
+		cfg.Lifetime = defaultLifetime
+	}
+	cfg.Audience = slices.Clone(cfg.Audience)
+	if len(cfg.Audience) == 0 && !cfg.SkipAudience {
+		cfg.Audience = []string{DefaultAudience}
+	}
+	for _, aud := range cfg.Audience {
+		if aud == "" {
+			return nil, errors.New("jwt: an audience is empty")
+		}
+		if isForeignPurpose(aud) {
+			return nil, fmt.Errorf("jwt: audience %q is for tokens of another purpose", aud)
+		}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Strategy{
+		key:    key,
+		method: method,
+		cfg:    cfg,
+		parser: gojwt.NewParser(
+			gojwt.WithValidMethods([]string{method.Alg()}),
+			gojwt.WithStrictDecoding(),
+			gojwt.WithoutClaimsValidation(),
+		),
+	}, nil
+}
+
+// CanIssue reports whether the strategy has a key that signs.
+func (s *Strategy) CanIssue() bool { return s.key.sign != nil }
+
+// Issue makes a token that says what id says, from now for the strategy's
+// lifetime.
+func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, error) {
+	if !s.CanIssue() {
+		return authn.Token{}, fmt.Errorf("%w: jwt: a public key verifies and can't sign", authn.ErrNotSupported)
+	}
+	if id.Subject == "" {
+		return authn.Token{}, errors.New("jwt: the identity has no subject")
+	}
+	set := gojwt.MapClaims{"sub": id.Subject}
+	now := s.cfg.Now()
+	set["iat"] = now.Unix()
+	var expiresAt time.Time
+	if s.cfg.Lifetime > 0 {
+		expiresAt = now.Add(s.cfg.Lifetime)
+		set["exp"] = expiresAt.Unix()
+	}
+	if len(s.cfg.Audience) > 0 {
+		set["aud"] = s.cfg.Audience
+	}
+	if s.cfg.Issuer != "" {
+		set["iss"] = s.cfg.Issuer
+	}
+	if id.Generation != 0 {
+		set["gen"] = id.Generation
+	}
+	if !id.AuthTime.IsZero() && id.AuthTime.Unix() != now.Unix() {
+		set["auth_time"] = id.AuthTime.Unix()
+	}
+	if id.SessionID != "" {
+		set["sid"] = id.SessionID
+	}
+	if len(id.Methods) > 0 {
+		set["amr"] = id.Methods
+	}
+	if len(id.Scopes) > 0 {
+		set["scope"] = strings.Join(id.Scopes, " ")
+	}
+	if s.cfg.Claims != nil {
+		custom, err := s.cfg.Claims(ctx, id)
+		if err != nil {
+			return authn.Token{}, err
+		}
+		if err := addCustom(set, custom); err != nil {
+			return authn.Token{}, err
+		}
+	}
+	value, err := gojwt.NewWithClaims(s.method, set).SignedString(s.key.sign)
+	if err != nil {
+		return authn.Token{}, fmt.Errorf("jwt: signing failed: %w", err)
+	}
+	if len(value) > authn.MaxCredentialSize {
+		return authn.Token{}, fmt.Errorf("jwt: with its custom claims the token has %d bytes, and %d are accepted", len(value), authn.MaxCredentialSize)
+	}
+	return authn.Token{Value: value, ExpiresAt: expiresAt}, nil
+}
+
+// Read verifies a token: signature first, then its claims. Whatever is wrong
+// with it is [authn.ErrInvalidToken], joined with golang-jwt's error where
+// there is one, such as jwt.ErrTokenExpired.
+func (s *Strategy) Read(_ context.Context, token string) (authn.Identity, error) {
+	if len(token) > authn.MaxCredentialSize {
+		return authn.Identity{}, authn.ErrInvalidToken
+	}
+	var c claims
+	if _, err := s.parser.ParseWithClaims(token, &c, s.verificationKey); err != nil {
+		return authn.Identity{}, invalid(err)
+	}
+	if err := s.validate(&c); err != nil {
+		return authn.Identity{}, invalid(err)
+	}
+	id := c.identity()
+	_, rest, _ := strings.Cut(token, ".")
+	id.Claims, _, _ = strings.Cut(rest, ".")
+	return id, nil
+}
+
+func invalid(cause error) error { return fmt.Errorf("%w: %w", authn.ErrInvalidToken, cause) }
+
+// verificationKey returns the strategy's key after a look at the header,
+// which is not to be trusted yet: it can only have the token refused.
+func (s *Strategy) verificationKey(token *gojwt.Token) (any, error) {
+	for _, name := range []string{"crit", "b64"} {
+		if _, ok := token.Header[name]; ok {
+			return nil, fmt.Errorf("header %s is not supported", name) // RFC 7515 §4.1.11, RFC 7797
+		}
+	}
+	if typ, ok := token.Header["typ"]; ok && !isAccessType(typ) {
+		return nil, errors.New("this is another kind of token") // RFC 8725 §3.11
+	}
+	return s.key.verify, nil
+}
+
+// isAccessType accepts "JWT", as fastapi-users writes it, and "at+jwt" of
+// RFC 9068 §2.1.
+func isAccessType(typ any) bool {
+	name, ok := typ.(string)
+	if !ok {
+		return false
+	}
+	const prefix = "application/"
+	if len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+		name = name[len(prefix):]
+	}
+	return strings.EqualFold(name, "JWT") || strings.EqualFold(name, "at+jwt")
+}
+
+// validate checks the claims of a token whose signature is good
+// (RFC 7519 §4.1, RFC 8725 §3.8 to §3.12).
+func (s *Strategy) validate(c *claims) error {
+	now := s.cfg.Now()
+	if c.ExpiresAt.IsZero() {
+		if !s.cfg.SkipExpiry {
+			return gojwt.ErrTokenRequiredClaimMissing
+		}
+	} else if !now.Before(c.ExpiresAt.Add(s.cfg.Leeway)) {
+		return gojwt.ErrTokenExpired
+	}
+	if !c.NotBefore.IsZero() && now.Before(c.NotBefore.Add(-s.cfg.Leeway)) {
+		return gojwt.ErrTokenNotValidYet
+	}
+	if s.cfg.Issuer != "" && c.Issuer != s.cfg.Issuer {
+		return gojwt.ErrTokenInvalidIssuer
+	}
+	if slices.ContainsFunc(c.Audience, isForeignPurpose) {
+		return gojwt.ErrTokenInvalidAudience
+	}
+	if !s.cfg.SkipAudience && !slices.ContainsFunc(c.Audience, func(aud string) bool {
+		return slices.Contains(s.cfg.Audience, aud)
+	}) {
+		return gojwt.ErrTokenInvalidAudience
+	}
+	if c.subject() == "" {
+		return gojwt.ErrTokenInvalidSubject
+	}
+	return nil
+}
+
+func isForeignPurpose(aud string) bool {
+	return strings.HasPrefix(aud, reservedAudience) && aud != DefaultAudience
+}

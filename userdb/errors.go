@@ -1,0 +1,60 @@
+package userdb
+
+import (
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// classify tells an error about the values of a write from one of the
+// database itself. It does not rely on db's TranslateError.
+func (s *Store[T, U]) classify(err error) error {
+	if translator, ok := s.db.Dialector.(gorm.ErrorTranslator); ok {
+		if known := translator.Translate(err); known != nil && known != err {
+			err = fmt.Errorf("%w: %w", known, err)
+		}
+	}
+	switch {
+	case errors.Is(err, gorm.ErrDuplicatedKey), isUniqueViolation(err):
+		return fmt.Errorf("%w: %w", authn.ErrConflict, err)
+	case errors.Is(err, gorm.ErrCheckConstraintViolated), errors.Is(err, gorm.ErrForeignKeyViolated), isBadValue(err):
+		return fmt.Errorf("%w: %w", authn.ErrRejected, err)
+	}
+	return err
+}
+
+// sqlState is what Postgres' errors have (ISO 9075); sqliteCode what those of
+// the SQLite drivers without cgo have (an extended result code).
+type (
+	sqlState   interface{ SQLState() string }
+	sqliteCode interface{ Code() int }
+)
+
+const (
+	sqliteConstraint       = 19
+	sqliteConstraintKey    = 1555
+	sqliteConstraintUnique = 2067
+)
+
+func isUniqueViolation(err error) bool {
+	var state sqlState
+	if errors.As(err, &state) {
+		return state.SQLState() == "23505"
+	}
+	var code sqliteCode
+	return errors.As(err, &code) && (code.Code() == sqliteConstraintKey || code.Code() == sqliteConstraintUnique)
+}
+
+// isBadValue reports a data exception or a violated constraint.
+func isBadValue(err error) bool {
+	var state sqlState
+	if errors.As(err, &state) && len(state.SQLState()) == 5 {
+		class := state.SQLState()[:2]
+		return class == "22" || class == "23"
+	}
+	var code sqliteCode
+	return errors.As(err, &code) && code.Code()&0xff == sqliteConstraint
+}

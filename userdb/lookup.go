@@ -1,0 +1,139 @@
+package userdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"reflect"
+	"strings"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// lookup is a SELECT of one user by one column, its SQL built once. It goes
+// to GORM's connection pool and past everything else of it: a guard's user
+// costs hardly more than the round trip.
+type lookup struct {
+	db     *gorm.DB
+	query  string
+	fields []*schema.Field
+	direct []bool // scanned into the struct itself
+}
+
+// newLookup builds SELECT … WHERE by = ?, or WHERE lower(by) = lower(?).
+func newLookup(db *gorm.DB, m *mapping, by *schema.Field, folded bool) *lookup {
+	l := &lookup{db: db}
+	known := append(m.account(), m.key)
+	stmt := &gorm.Statement{DB: db, Table: m.table, Clauses: map[string]clause.Clause{}}
+	stmt.WriteString("SELECT ")
+	for _, field := range m.schema.Fields {
+		if field.DBName == "" || !field.Readable {
+			continue
+		}
+		if len(l.fields) > 0 {
+			stmt.WriteString(", ")
+		}
+		stmt.WriteQuoted(field.DBName)
+		l.fields = append(l.fields, field)
+		l.direct = append(l.direct, field.Serializer == nil && contains(known, field))
+	}
+	stmt.WriteString(" FROM ")
+	stmt.WriteQuoted(m.table)
+	stmt.WriteString(" WHERE ")
+	if folded {
+		stmt.WriteString("lower(")
+		stmt.WriteQuoted(by.DBName)
+		stmt.WriteString(") = lower(")
+		stmt.AddVar(stmt, "")
+		stmt.WriteString(")")
+	} else {
+		stmt.WriteQuoted(by.DBName)
+		stmt.WriteString(" = ")
+		stmt.AddVar(stmt, "")
+	}
+	l.query = stmt.SQL.String()
+	return l
+}
+
+func contains(fields []*schema.Field, one *schema.Field) bool {
+	for _, f := range fields {
+		if f == one {
+			return true
+		}
+	}
+	return false
+}
+
+// scan reads the row that matches into each of the structs, which share no
+// memory afterwards.
+func (l *lookup) scan(ctx context.Context, value any, into ...any) error {
+	rows, err := l.db.Statement.ConnPool.QueryContext(ctx, l.query, value)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		return authn.ErrUserNotFound
+	}
+	for _, u := range into {
+		if err := l.scanRow(ctx, rows, reflect.ValueOf(u).Elem()); err != nil {
+			return err
+		}
+	}
+	return rows.Close()
+}
+
+func (l *lookup) scanRow(ctx context.Context, rows *sql.Rows, u reflect.Value) error {
+	targets := make([]any, len(l.fields))
+	for i, field := range l.fields {
+		if l.direct[i] {
+			targets[i] = field.ReflectValueOf(ctx, u).Addr().Interface()
+		} else {
+			targets[i] = field.NewValuePool.Get()
+		}
+	}
+	err := rows.Scan(targets...)
+	for i, field := range l.fields {
+		if l.direct[i] {
+			continue
+		}
+		if err == nil {
+			err = field.Set(ctx, u, targets[i])
+		}
+		field.NewValuePool.Put(targets[i])
+	}
+	return err
+}
+
+// needsGORM reports whether look-ups past GORM would lose something.
+func (s *Store[T, U]) needsGORM() (bool, error) {
+	m := s.mapping
+	if len(m.schema.QueryClauses) > 0 || m.schema.AfterFind || len(s.db.Plugins) > 0 {
+		return true, nil
+	}
+	if stmt := s.db.Statement; len(stmt.Preloads) > 0 || len(stmt.Joins) > 0 || stmt.Table != "" && stmt.Table != m.schema.Table {
+		return true, nil
+	}
+	// Conditions and scopes show in the SQL that GORM would run.
+	given, err := drySQL(s.db, new(T))
+	if err != nil {
+		return false, err
+	}
+	bare, err := drySQL(s.db.Session(&gorm.Session{NewDB: true}), new(T))
+	return given != bare, err
+}
+
+func drySQL(db *gorm.DB, u any) (string, error) {
+	tx := db.Session(&gorm.Session{DryRun: true}).Take(u)
+	if errors.Is(tx.Error, gorm.ErrRecordNotFound) {
+		tx.Error = nil
+	}
+	return strings.TrimSpace(tx.Statement.SQL.String()), tx.Error
+}

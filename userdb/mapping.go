@@ -1,0 +1,134 @@
+package userdb
+
+import (
+	"context"
+	"encoding"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"unsafe"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// mapping says where GORM's schema keeps what authentication needs.
+type mapping struct {
+	schema *schema.Schema
+	table  string
+	key    *schema.Field
+
+	email, hash, active, superuser, verified, generation *schema.Field
+}
+
+// account returns the fields that hold the account.
+func (m *mapping) account() []*schema.Field {
+	return []*schema.Field{m.email, m.hash, m.active, m.superuser, m.verified, m.generation}
+}
+
+// newMapping finds the fields of u's account in its schema by their address,
+// so that whatever names, tags and embedding the application chose are right.
+func newMapping(db *gorm.DB, u authn.User) (*mapping, error) {
+	stmt := &gorm.Statement{DB: db}
+	if err := stmt.Parse(u); err != nil {
+		return nil, err
+	}
+	m := &mapping{schema: stmt.Schema, table: stmt.Schema.Table}
+	if db.Statement != nil && db.Statement.Table != "" {
+		m.table = db.Statement.Table
+	}
+	if len(stmt.Schema.PrimaryFields) != 1 {
+		return nil, fmt.Errorf("%s needs one primary key column, and has %d", stmt.Schema.Name, len(stmt.Schema.PrimaryFields))
+	}
+	m.key = stmt.Schema.PrimaryFields[0]
+	if _, err := parseKey(m.key.FieldType, "0"); errors.Is(err, errKeyType) {
+		return nil, err
+	}
+
+	account := u.AuthAccount()
+	if account == nil {
+		return nil, fmt.Errorf("%s has no account: AuthAccount returned nil", stmt.Schema.Name)
+	}
+	value := reflect.ValueOf(u).Elem()
+	byAddress := make(map[unsafe.Pointer]*schema.Field, len(stmt.Schema.Fields))
+	for _, field := range stmt.Schema.Fields {
+		if v := field.ReflectValueOf(context.Background(), value); field.DBName != "" && v.CanAddr() && v.Type().Size() > 0 {
+			byAddress[v.Addr().UnsafePointer()] = field
+		}
+	}
+	for _, part := range []struct {
+		name    string
+		address unsafe.Pointer
+		field   **schema.Field
+	}{
+		{"Email", unsafe.Pointer(&account.Email), &m.email},
+		{"HashedPassword", unsafe.Pointer(&account.HashedPassword), &m.hash},
+		{"IsActive", unsafe.Pointer(&account.IsActive), &m.active},
+		{"IsSuperuser", unsafe.Pointer(&account.IsSuperuser), &m.superuser},
+		{"IsVerified", unsafe.Pointer(&account.IsVerified), &m.verified},
+		{"Generation", unsafe.Pointer(&account.Generation), &m.generation},
+	} {
+		field, ok := byAddress[part.address]
+		if !ok {
+			return nil, fmt.Errorf("%s: the account's %s is no column: AuthAccount must return a pointer into the user", stmt.Schema.Name, part.name)
+		}
+		if field.HasDefaultValue {
+			return nil, fmt.Errorf("%s: column %s must not have a default tag: GORM would write the default for false and zero", stmt.Schema.Name, field.DBName)
+		}
+		if field.Serializer != nil {
+			return nil, fmt.Errorf("%s: column %s must not have a serializer", stmt.Schema.Name, field.DBName)
+		}
+		*part.field = field
+	}
+	return m, nil
+}
+
+var (
+	errKeyType = errors.New("userdb: this type of primary key is not supported")
+	textKey    = reflect.TypeFor[encoding.TextUnmarshaler]()
+	uuidKey    = reflect.TypeFor[uuid.UUID]()
+)
+
+// parseKey makes a key of type t from text, in whichever spelling it is. Any
+// error but errKeyType means that the text is no key.
+func parseKey(t reflect.Type, text string) (any, error) {
+	switch {
+	case t == uuidKey:
+		return uuid.Parse(text)
+	case reflect.PointerTo(t).Implements(textKey):
+		key := reflect.New(t)
+		err := key.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
+		return key.Elem().Interface(), err
+	}
+	switch t.Kind() {
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		return strconv.ParseInt(text, 10, t.Bits())
+	case reflect.Uint, reflect.Uint32, reflect.Uint64:
+		return strconv.ParseUint(text, 10, t.Bits())
+	case reflect.String:
+		if !isStorable(text) {
+			return nil, errors.New("userdb: no key has such characters")
+		}
+		return text, nil
+	}
+	return nil, fmt.Errorf("%w: %v", errKeyType, t)
+}
+
+// newKey returns a key for a new row, or nil where the database makes it.
+func newKey(t reflect.Type) (any, error) {
+	if t != uuidKey && t.Kind() != reflect.String {
+		return nil, nil
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	if t == uuidKey {
+		return id, nil
+	}
+	return reflect.ValueOf(id.String()).Convert(t).Interface(), nil
+}

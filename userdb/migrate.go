@@ -1,0 +1,319 @@
+package userdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
+)
+
+// migrations are the versions of the user table, in order. Each adds, and
+// each is written so that running it twice, or after somebody ran its
+// statements by hand, changes nothing.
+var migrations = []func(*migrator) error{
+	1: (*migrator).createTable,
+	2: (*migrator).addGeneration,
+	3: (*migrator).addEmailIndex,
+}
+
+const (
+	versionTable = "echo_users_migration"
+	// migrationLock keeps two processes from migrating at once on Postgres;
+	// the number is arbitrary and ours.
+	migrationLock = 0x6563686f75736572
+)
+
+// Migrate brings the user table up to date: it creates it, or adds to an
+// existing one (as fastapi-users made it) what is missing, in one
+// transaction. It only ever adds, with defaults, so that a program that knows
+// nothing of it goes on running on the same table: columns, indexes, and a
+// table of its own that notes the versions. A column that is missing for a
+// field of the application's own is added too, and so are its indexes;
+// nothing is changed or dropped, and GORM's AutoMigrate is never asked, which
+// would rebuild an existing table.
+//
+// Where addresses differ in letter case alone it stops with a
+// [*DuplicateEmailError].
+func (s *Store[T, U]) Migrate(ctx context.Context) error {
+	dialect := s.db.Name()
+	if dialect != "sqlite" && dialect != "postgres" {
+		return fmt.Errorf("userdb: no migrations for %s: create the columns and a unique index on lower(%s) yourself",
+			dialect, s.mapping.email.DBName)
+	}
+	db := s.db.Session(&gorm.Session{NewDB: true, Context: ctx})
+	err := db.Transaction(func(tx *gorm.DB) error {
+		m := &migrator{mapping: s.mapping, tx: tx, dialect: dialect}
+		return m.run()
+	})
+	if err != nil {
+		return fmt.Errorf("userdb: migration of table %q: %w", s.mapping.table, err)
+	}
+	return nil
+}
+
+// migrator runs in one transaction.
+type migrator struct {
+	*mapping
+	tx      *gorm.DB
+	dialect string
+}
+
+func (m *migrator) run() error {
+	if err := m.lock(); err != nil {
+		return err
+	}
+	done, err := m.version()
+	if err != nil {
+		return err
+	}
+	columns, err := m.columns()
+	if err != nil {
+		return err
+	}
+	if columns == nil {
+		done = 0 // the table was dropped since
+	}
+	for version := done + 1; version < len(migrations); version++ {
+		if err := migrations[version](m); err != nil {
+			return err
+		}
+		if err := m.exec("INSERT INTO "+versionTable+" (table_name, version) VALUES (?, ?) ON CONFLICT DO NOTHING", m.table, version); err != nil {
+			return err
+		}
+	}
+	return m.addOwn()
+}
+
+// lock makes the transaction the only one that migrates.
+func (m *migrator) lock() error {
+	if m.dialect == "postgres" {
+		if err := m.exec("SELECT pg_advisory_xact_lock(?)", int64(migrationLock)); err != nil {
+			return err
+		}
+	}
+	if err := m.exec("CREATE TABLE IF NOT EXISTS " + versionTable + ` (
+		table_name varchar(255) NOT NULL,
+		version integer NOT NULL,
+		applied_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP,
+		PRIMARY KEY (table_name, version)
+	)`); err != nil {
+		return err
+	}
+	// On SQLite the first write takes the lock.
+	return m.exec("INSERT INTO "+versionTable+" (table_name, version) VALUES (?, 0) ON CONFLICT DO NOTHING", m.table)
+}
+
+func (m *migrator) version() (int, error) {
+	var version int
+	err := m.tx.Raw("SELECT max(version) FROM "+versionTable+" WHERE table_name = ?", m.table).Row().Scan(&version)
+	if err == nil && version >= len(migrations) {
+		return 0, fmt.Errorf("its version %d is newer than this library's %d", version, len(migrations)-1)
+	}
+	return version, err
+}
+
+// columns returns the names of the table's columns, nil if there is no table.
+func (m *migrator) columns() ([]string, error) {
+	if !m.tx.Migrator().HasTable(m.table) {
+		return nil, m.tx.Error
+	}
+	rows, err := m.tx.Raw("SELECT * FROM " + m.quote(m.table) + " WHERE 1 = 0").Rows()
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	return rows.Columns()
+}
+
+func (m *migrator) createTable() error {
+	columns, err := m.columns()
+	if err != nil {
+		return err
+	}
+	if columns != nil {
+		for _, field := range append(m.account()[:5], m.key) {
+			if !slices.Contains(columns, field.DBName) {
+				return fmt.Errorf("the table exists and has no column %q", field.DBName)
+			}
+		}
+		return nil
+	}
+	definitions := []string{m.keyDefinition()}
+	for _, field := range m.schema.Fields {
+		if field.DBName != "" && field != m.key && !field.IgnoreMigration {
+			definitions = append(definitions, m.definition(field))
+		}
+	}
+	return m.exec("CREATE TABLE " + m.quote(m.table) + " (" + strings.Join(definitions, ", ") + ")")
+}
+
+func (m *migrator) keyDefinition() string {
+	name := m.quote(m.key.DBName)
+	switch {
+	case m.key.FieldType == uuidKey && m.dialect == "postgres":
+		return name + " uuid PRIMARY KEY"
+	case m.key.FieldType == uuidKey:
+		return name + " char(36) NOT NULL PRIMARY KEY"
+	case m.key.DataType == schema.String:
+		return name + " varchar(255) NOT NULL PRIMARY KEY"
+	case m.dialect == "postgres":
+		return name + " bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY"
+	}
+	// AUTOINCREMENT, so that no new user gets a deleted one's id, and with it
+	// that one's tokens.
+	return name + " integer PRIMARY KEY AUTOINCREMENT"
+}
+
+func (m *migrator) definition(field *schema.Field) string {
+	name := m.quote(field.DBName)
+	switch field {
+	case m.email:
+		return name + " varchar(320) NOT NULL"
+	case m.hash:
+		return name + " varchar(1024) NOT NULL"
+	case m.active, m.superuser, m.verified:
+		return name + " boolean NOT NULL"
+	case m.generation:
+		return name + " bigint NOT NULL DEFAULT 0"
+	}
+	return name + " " + m.tx.Migrator().FullDataTypeOf(field).SQL
+}
+
+func (m *migrator) addGeneration() error {
+	return m.addColumns([]*schema.Field{m.generation})
+}
+
+// addEmailIndex makes one address one account, in any letter case, and the
+// look-up by it fast.
+func (m *migrator) addEmailIndex() error {
+	if err := m.checkDuplicates(); err != nil {
+		return err
+	}
+	return m.exec(fmt.Sprintf("CREATE UNIQUE INDEX IF NOT EXISTS %s ON %s (lower(%s))",
+		m.quote(m.indexName(m.email.DBName+"_lower")), m.quote(m.table), m.quote(m.email.DBName)))
+}
+
+// addOwn adds what the application's own fields need. It is not versioned:
+// the application's type says what should be there.
+func (m *migrator) addOwn() error {
+	var own []*schema.Field
+	for _, field := range m.schema.Fields {
+		if field.DBName != "" && field != m.key && !slices.Contains(m.account(), field) && !field.IgnoreMigration {
+			own = append(own, field)
+		}
+	}
+	if err := m.addColumns(own); err != nil {
+		return err
+	}
+	for _, field := range own {
+		if field.Unique {
+			if err := m.addIndex(m.indexName(field.DBName), true, m.quote(field.DBName)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, index := range m.schema.ParseIndexes() {
+		var columns []string
+		for _, option := range index.Fields {
+			column := m.quote(option.DBName)
+			if option.Expression != "" {
+				column = option.Expression
+			}
+			columns = append(columns, strings.TrimSpace(column+" "+option.Sort))
+		}
+		if index.Where != "" {
+			return fmt.Errorf("the index %s is partial: create it yourself", index.Name)
+		}
+		if err := m.addIndex(index.Name, index.Class == "UNIQUE", columns...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *migrator) addColumns(fields []*schema.Field) error {
+	present, err := m.columns()
+	if err != nil {
+		return err
+	}
+	for _, field := range fields {
+		if slices.Contains(present, field.DBName) {
+			continue
+		}
+		if err := m.exec("ALTER TABLE " + m.quote(m.table) + " ADD COLUMN " + m.definition(field)); err != nil {
+			return fmt.Errorf("column %s (a new column of a table with rows must allow NULL or have a default): %w", field.DBName, err)
+		}
+	}
+	return nil
+}
+
+func (m *migrator) addIndex(name string, unique bool, columns ...string) error {
+	kind := "INDEX"
+	if unique {
+		kind = "UNIQUE INDEX"
+	}
+	return m.exec(fmt.Sprintf("CREATE %s IF NOT EXISTS %s ON %s (%s)",
+		kind, m.quote(name), m.quote(m.table), strings.Join(columns, ", ")))
+}
+
+// indexName is ux_<table>_<what>, the table without its SQL schema.
+func (m *migrator) indexName(what string) string {
+	return "ux_" + m.table[strings.LastIndexByte(m.table, '.')+1:] + "_" + what
+}
+
+func (m *migrator) exec(sql string, values ...any) error {
+	return m.tx.Exec(sql, values...).Error
+}
+
+func (m *migrator) quote(name string) string { return m.tx.Statement.Quote(name) }
+
+// DuplicateEmailError names rows whose addresses differ in letter case alone.
+// One e-mail is one account: change or merge them, and migrate again.
+type DuplicateEmailError struct {
+	// Rows are the first of them, at most 20.
+	Rows []DuplicateEmail
+}
+
+// DuplicateEmail is one such row.
+type DuplicateEmail struct {
+	ID, Email string
+}
+
+// Error names the rows.
+func (e *DuplicateEmailError) Error() string {
+	var rows []string
+	for _, row := range e.Rows {
+		rows = append(rows, fmt.Sprintf("%s (%s)", row.ID, row.Email))
+	}
+	return "users have the same e-mail address but for letter case: " + strings.Join(rows, ", ")
+}
+
+func (m *migrator) checkDuplicates() error {
+	email := clause.Column{Name: m.email.DBName}
+	table := clause.Table{Name: m.table}
+	rows, err := m.tx.Raw(`SELECT CAST(? AS varchar(255)), ? FROM ? WHERE lower(?) IN
+		(SELECT lower(?) FROM ? GROUP BY lower(?) HAVING count(*) > 1)
+		ORDER BY lower(?), ? LIMIT 20`,
+		clause.Column{Name: m.key.DBName}, email, table, email, email, table, email, email, email).Rows()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var found []DuplicateEmail
+	for rows.Next() {
+		var row DuplicateEmail
+		if err := rows.Scan(&row.ID, &row.Email); err != nil {
+			return err
+		}
+		found = append(found, row)
+	}
+	if len(found) > 0 {
+		err = &DuplicateEmailError{Rows: found}
+	}
+	return errors.Join(rows.Err(), err)
+}

@@ -1,0 +1,169 @@
+package userdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// Store keeps users of the application's type T. It implements [authn.Store]
+// for *T and is safe for concurrent use.
+type Store[T any, U interface {
+	*T
+	authn.User
+}] struct {
+	db      *gorm.DB
+	mapping *mapping
+
+	// The hot look-ups, or nil where they must go through GORM.
+	byID, byEmail *lookup
+}
+
+// New returns a store of users of type T in db, whose table must have been
+// migrated ([Store.Migrate]). An error says what is wrong with T.
+//
+// Look-ups by id and by e-mail are prepared SQL on db's connection pool; they
+// pass GORM's callbacks by. Where that would lose something they go through
+// GORM: a model with AfterFind hooks or soft delete, a db with plugins, and
+// one that came with conditions, scopes or preloads.
+func New[T any, U interface {
+	*T
+	authn.User
+}](db *gorm.DB) (*Store[T, U], error) {
+	if db == nil {
+		return nil, errors.New("userdb: db is nil")
+	}
+	m, err := newMapping(db, U(new(T)))
+	if err != nil {
+		return nil, fmt.Errorf("userdb: %w", err)
+	}
+	s := &Store[T, U]{db: db.Session(&gorm.Session{}), mapping: m}
+	if plain, err := s.needsGORM(); err != nil {
+		return nil, fmt.Errorf("userdb: %w", err)
+	} else if !plain {
+		s.byID = newLookup(s.db, m, m.key, false)
+		s.byEmail = newLookup(s.db, m, m.email, true)
+	}
+	return s, nil
+}
+
+// ByID returns the user with this id: [authn.ErrUserNotFound].
+func (s *Store[T, U]) ByID(ctx context.Context, id string) (U, error) {
+	key, err := parseKey(s.mapping.key.FieldType, id)
+	if err != nil {
+		return nil, authn.ErrUserNotFound
+	}
+	if s.byID != nil {
+		u := new(T)
+		return only(U(u), s.byID.scan(ctx, key, u))
+	}
+	u := new(T)
+	err = s.db.WithContext(ctx).Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).Take(u).Error
+	return only(U(u), err)
+}
+
+// ByEmail returns the user with this address, in any letter case as the
+// database's lower() folds it: [authn.ErrUserNotFound].
+func (s *Store[T, U]) ByEmail(ctx context.Context, email string) (U, error) {
+	if !isStorable(email) {
+		return nil, authn.ErrUserNotFound
+	}
+	u := new(T)
+	if s.byEmail != nil {
+		return only(U(u), s.byEmail.scan(ctx, email, u))
+	}
+	return only(U(u), s.db.WithContext(ctx).Where("lower(?) = lower(?)", s.column(s.mapping.email), email).Take(u).Error)
+}
+
+// only returns no user beside an error.
+func only[U any](u U, err error) (U, error) {
+	if err == nil {
+		return u, nil
+	}
+	var none U
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return none, authn.ErrUserNotFound
+	}
+	return none, err
+}
+
+// Create inserts a user unless the address is taken: [authn.ErrUserExists],
+// [authn.ErrConflict], [authn.ErrRejected]. Associations of the model are not
+// saved.
+func (s *Store[T, U]) Create(ctx context.Context, fill func(U) error) (U, error) {
+	u := U(new(T))
+	if err := fill(u); err != nil {
+		return nil, err
+	}
+	value := reflect.ValueOf(u).Elem()
+	if _, unset := s.mapping.key.ValueOf(ctx, value); unset {
+		key, err := newKey(s.mapping.key.FieldType)
+		if err == nil && key != nil {
+			err = s.mapping.key.Set(ctx, value, key)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	// DO NOTHING rather than an error, which would abort a transaction that
+	// the caller is in.
+	tx := s.db.WithContext(ctx).Omit(clause.Associations).Clauses(clause.OnConflict{DoNothing: true}).Create(u)
+	if tx.Error != nil {
+		return nil, s.classify(tx.Error)
+	}
+	if tx.RowsAffected == 0 {
+		return nil, s.conflict(ctx, u.AuthAccount().Email, nil)
+	}
+	return u, nil
+}
+
+// conflict says which unique column of a write was taken.
+func (s *Store[T, U]) conflict(ctx context.Context, email string, owner any) error {
+	other, err := s.ByEmail(ctx, email)
+	switch {
+	case errors.Is(err, authn.ErrUserNotFound):
+		return authn.ErrConflict
+	case err != nil:
+		return err
+	}
+	if key, _ := s.mapping.key.ValueOf(ctx, reflect.ValueOf(other).Elem()); key == owner {
+		return authn.ErrConflict
+	}
+	return authn.ErrUserExists
+}
+
+// Delete removes the user, softly where the model has a soft delete:
+// [authn.ErrUserNotFound].
+func (s *Store[T, U]) Delete(ctx context.Context, id string) error {
+	u, err := s.ByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	tx := s.db.WithContext(ctx).Delete(u)
+	if tx.Error != nil {
+		return s.classify(tx.Error)
+	}
+	if tx.RowsAffected == 0 {
+		return authn.ErrUserNotFound
+	}
+	return nil
+}
+
+func (s *Store[T, U]) column(f *schema.Field) clause.Column {
+	return clause.Column{Table: clause.CurrentTable, Name: f.DBName}
+}
+
+// isStorable reports whether text can be in a column at all: Postgres refuses
+// NUL and invalid UTF-8 with an error, which would look as if it were away.
+func isStorable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsRune(text, 0)
+}

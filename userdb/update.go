@@ -1,0 +1,107 @@
+package userdb
+
+import (
+	"context"
+	"errors"
+	"reflect"
+
+	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// maxAttempts is how often an update begins anew because another one came
+// between, before the database counts as busy.
+const maxAttempts = 20
+
+var errContended = errors.New("userdb: the user is being changed by others all the time")
+
+// Update loads the user, has it changed, and writes the columns that differ,
+// provided that no column of the account was changed meanwhile:
+// [authn.ErrUserNotFound], [authn.ErrUserExists], [authn.ErrConflict],
+// [authn.ErrRejected].
+func (s *Store[T, U]) Update(ctx context.Context, id string, change func(U) error) (U, error) {
+	for range maxAttempts {
+		before, after, err := s.loadTwice(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if err := change(after); err != nil {
+			return nil, err
+		}
+		written, err := s.writeDifference(ctx, before, after)
+		if err != nil {
+			return nil, err
+		}
+		if written {
+			return after, nil
+		}
+	}
+	return nil, errContended
+}
+
+// loadTwice returns two copies of a user that share no memory.
+func (s *Store[T, U]) loadTwice(ctx context.Context, id string) (U, U, error) {
+	if s.byID == nil {
+		before, err := s.ByID(ctx, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		after, err := s.ByID(ctx, id)
+		return before, after, err
+	}
+	key, err := parseKey(s.mapping.key.FieldType, id)
+	if err != nil {
+		return nil, nil, authn.ErrUserNotFound
+	}
+	before, after := new(T), new(T)
+	if err := s.byID.scan(ctx, key, before, after); err != nil {
+		return nil, nil, err
+	}
+	return before, after, nil
+}
+
+// writeDifference updates the columns in which after differs from before. It
+// reports false where the row's account isn't before's any more.
+func (s *Store[T, U]) writeDifference(ctx context.Context, before, after U) (bool, error) {
+	old, new := reflect.ValueOf(before).Elem(), reflect.ValueOf(after).Elem()
+	var columns []string
+	for _, field := range s.mapping.schema.Fields {
+		if field.DBName != "" && field.Updatable && field != s.mapping.key && differs(ctx, field, old, new) {
+			columns = append(columns, field.DBName)
+		}
+	}
+	if len(columns) == 0 {
+		return true, nil
+	}
+	key, _ := s.mapping.key.ValueOf(ctx, old)
+	tx := s.db.WithContext(ctx).Model(after).
+		Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).
+		Select(columns)
+	for _, field := range s.mapping.account() {
+		value, _ := field.ValueOf(ctx, old)
+		tx = tx.Where(clause.Eq{Column: s.column(field), Value: value})
+	}
+	tx = tx.Updates(after)
+	if err := tx.Error; err != nil {
+		return false, s.updateError(ctx, err, after, key)
+	}
+	return tx.RowsAffected > 0, nil
+}
+
+func differs(ctx context.Context, field *schema.Field, old, new reflect.Value) bool {
+	return !reflect.DeepEqual(
+		field.ReflectValueOf(ctx, old).Interface(),
+		field.ReflectValueOf(ctx, new).Interface(),
+	)
+}
+
+// updateError says which unique column was taken.
+func (s *Store[T, U]) updateError(ctx context.Context, err error, u U, key any) error {
+	err = s.classify(err)
+	if errors.Is(err, authn.ErrConflict) {
+		return s.conflict(ctx, u.AuthAccount().Email, key)
+	}
+	return err
+}
