@@ -122,16 +122,16 @@ func (s *Store[T, U]) needsGORM() (bool, error) {
 		return true, nil
 	}
 	// Conditions and scopes show in the SQL that GORM would run.
-	given, err := drySQL(s.db, new(T))
+	given, err := drySQL(s.db.Session(&gorm.Session{DryRun: true}), new(T))
 	if err != nil {
 		return false, err
 	}
-	bare, err := drySQL(s.db.Session(&gorm.Session{NewDB: true}), new(T))
+	bare, err := drySQL(s.db.Session(&gorm.Session{DryRun: true, NewDB: true}), new(T))
 	return given != bare, err
 }
 
-func drySQL(db *gorm.DB, u any) (string, error) {
-	tx := db.Session(&gorm.Session{DryRun: true}).Take(u)
+func drySQL(dry *gorm.DB, u any) (string, error) {
+	tx := dry.Take(u)
 	if errors.Is(tx.Error, gorm.ErrRecordNotFound) {
 		tx.Error = nil
 	}

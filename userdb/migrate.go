@@ -75,7 +75,7 @@ func (m *migrator) run() error {
 	if err != nil {
 		return err
 	}
-	if columns == nil {
+	if len(columns) == 0 {
 		done = 0 // the table was dropped since
 	}
 	for version := done + 1; version < len(migrations); version++ {
@@ -117,17 +117,17 @@ func (m *migrator) version() (int, error) {
 	return version, err
 }
 
-// columns returns the names of the table's columns, nil if there is no table.
+// columns returns the names of the table's columns; none if there is no
+// table. It doesn't SELECT *, whose prepared statement a new column breaks.
 func (m *migrator) columns() ([]string, error) {
-	if !m.tx.Migrator().HasTable(m.table) {
-		return nil, m.tx.Error
+	query, table := "SELECT name FROM pragma_table_info(?)", m.table
+	if m.dialect == "postgres" {
+		query = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped"
+		table = m.quote(m.table)
 	}
-	rows, err := m.tx.Raw("SELECT * FROM " + m.quote(m.table) + " WHERE 1 = 0").Rows()
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	return rows.Columns()
+	var names []string
+	err := m.tx.Raw(query, table).Scan(&names).Error
+	return names, err
 }
 
 func (m *migrator) createTable() error {
@@ -135,7 +135,7 @@ func (m *migrator) createTable() error {
 	if err != nil {
 		return err
 	}
-	if columns != nil {
+	if len(columns) > 0 {
 		for _, field := range append(m.account()[:5], m.key) {
 			if !slices.Contains(columns, field.DBName) {
 				return fmt.Errorf("the table exists and has no column %q", field.DBName)
@@ -181,7 +181,13 @@ func (m *migrator) definition(field *schema.Field) string {
 	case m.generation:
 		return name + " bigint NOT NULL DEFAULT 0"
 	}
-	return name + " " + m.tx.Migrator().FullDataTypeOf(field).SQL
+	definition := name + " " + m.tx.Migrator().FullDataTypeOf(field).SQL
+	for _, check := range m.schema.ParseCheckConstraints() {
+		if check.Field == field {
+			definition += fmt.Sprintf(" CONSTRAINT %s CHECK (%s)", m.quote(check.Name), check.Constraint)
+		}
+	}
+	return definition
 }
 
 func (m *migrator) addGeneration() error {
