@@ -55,6 +55,8 @@ func (d Demand) apply(to *demands) {
 		to.superuser = true
 	case Optional:
 		to.optional = true
+	default:
+		panic(fmt.Sprintf("authn: Demand(%d) is none", d))
 	}
 }
 
@@ -63,8 +65,13 @@ type only []string
 func (names only) apply(to *demands) { to.only = append(to.only, names...) }
 
 // Only limits a guard to the named backends; a credential of another one
-// counts as none.
-func Only(backends ...string) Rule { return only(backends) }
+// counts as none. It panics without a name.
+func Only(backends ...string) Rule {
+	if len(backends) == 0 {
+		panic("authn: Only names no backend")
+	}
+	return only(backends)
+}
 
 // Guard decides whether a request comes from a user who may pass. Make it
 // once with [Users.CurrentUser] and use it for many routes; it is immutable

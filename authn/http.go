@@ -44,6 +44,7 @@ func AsHTTPError(err error) *HTTPError {
 	status := http.StatusInternalServerError
 	var header http.Header
 	var tooLarge *http.MaxBytesError
+	var weak *PasswordError
 	switch {
 	case errors.Is(err, ErrUnavailable):
 		status = http.StatusServiceUnavailable
@@ -54,9 +55,11 @@ func AsHTTPError(err error) *HTTPError {
 		status = http.StatusForbidden
 	case errors.Is(err, ErrUserNotFound), errors.Is(err, ErrNotSupported):
 		status = http.StatusNotFound
+	case errors.Is(err, ErrBadCredentials), errors.Is(err, ErrNotVerified), errors.As(err, &weak):
+		status = http.StatusBadRequest
 	case errors.Is(err, ErrUserExists), errors.Is(err, ErrConflict):
 		status = http.StatusConflict
-	case errors.Is(err, ErrRejected):
+	case errors.Is(err, ErrRejected), errors.Is(err, ErrInvalidEmail), errors.Is(err, ErrPasswordTooLong):
 		status = http.StatusUnprocessableEntity
 	case errors.As(err, &tooLarge):
 		status = http.StatusRequestEntityTooLarge

@@ -51,7 +51,11 @@ func (f *Factory[U]) getUser(w http.ResponseWriter, r *http.Request, _ U) error 
 }
 
 func (f *Factory[U]) patchUser(w http.ResponseWriter, r *http.Request, _ U) error {
-	return f.patch(w, r, r.PathValue("id"), f.cfg.AdminUpdate, true)
+	u, err := f.users.Get(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return f.patch(w, r, u.AuthID(), f.cfg.AdminUpdate, true)
 }
 
 func (f *Factory[U]) deleteUser(w http.ResponseWriter, r *http.Request, _ U) error {

@@ -132,3 +132,8 @@ func newKey(t reflect.Type) (any, error) {
 	}
 	return reflect.ValueOf(id.String()).Convert(t).Interface(), nil
 }
+
+// hasIntegerKey reports whether the database makes the keys.
+func hasIntegerKey(m *mapping) bool {
+	return m.key.DataType == schema.Int || m.key.DataType == schema.Uint
+}

@@ -19,6 +19,7 @@ var migrations = []func(*migrator) error{
 	1: (*migrator).createTable,
 	2: (*migrator).addGeneration,
 	3: (*migrator).addEmailIndex,
+	4: (*migrator).retireKeys,
 }
 
 const (
@@ -202,6 +203,40 @@ func (m *migrator) addEmailIndex() error {
 	}
 	return m.exec(fmt.Sprintf("CREATE UNIQUE INDEX IF NOT EXISTS %s ON %s (lower(%s))",
 		m.quote(m.indexName(m.email.DBName+"_lower")), m.quote(m.table), m.quote(m.email.DBName)))
+}
+
+// retireKeys is for SQLite tables of integer keys that others created without
+// AUTOINCREMENT: there a new user can get the key of the newest one who was
+// deleted, and would be taken for the owner of that one's tokens. Such a user
+// begins with a generation above all of them.
+func (m *migrator) retireKeys() error {
+	if m.dialect != "sqlite" || !hasIntegerKey(m.mapping) {
+		return nil
+	}
+	var definition string
+	if err := m.tx.Raw("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", m.table).Scan(&definition).Error; err != nil {
+		return err
+	}
+	if strings.Contains(strings.ToUpper(definition), "AUTOINCREMENT") {
+		return nil
+	}
+	table, key, generation := m.quote(m.table), m.quote(m.key.DBName), m.quote(m.generation.DBName)
+	retired := m.quote(m.table + "_retired_key")
+	for _, sql := range []string{
+		fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (retired_key integer PRIMARY KEY, generation bigint NOT NULL)", retired),
+		fmt.Sprintf(`CREATE TRIGGER IF NOT EXISTS %s AFTER DELETE ON %s BEGIN
+			INSERT OR REPLACE INTO %s VALUES (OLD.%s, OLD.%s); END`,
+			m.quote(m.table+"_retire_key"), table, retired, key, generation),
+		fmt.Sprintf(`CREATE TRIGGER IF NOT EXISTS %[1]s AFTER INSERT ON %[2]s
+			WHEN EXISTS (SELECT 1 FROM %[3]s WHERE retired_key = NEW.%[4]s) BEGIN
+			UPDATE %[2]s SET %[5]s = (SELECT generation + 1 FROM %[3]s WHERE retired_key = NEW.%[4]s) WHERE %[4]s = NEW.%[4]s; END`,
+			m.quote(m.table+"_reuse_key"), table, retired, key, generation),
+	} {
+		if err := m.exec(sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addOwn adds what the application's own fields need. It is not versioned:

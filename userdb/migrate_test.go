@@ -179,6 +179,25 @@ func openLegacy[K userdb.Key](t *testing.T, engine, key string) {
 	}
 }
 
+func TestAReusedKeyBeginsWithANewGeneration(t *testing.T) {
+	db, fixture := testdb.FastAPIUsers(t, "sqlite", "int")
+	store := newStore[legacy[int64]](t, db)
+	last := fmt.Sprint(len(fixture.Users))
+	if _, err := store.Update(t.Context(), last, func(u *legacy[int64]) error { u.Generation = 7; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Delete(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int64{8, 9} {
+		u := create(t, store, func(u *legacy[int64]) error { u.Account = account("heir@example.com"); return nil })
+		if u.AuthID() != last || u.Generation != want {
+			t.Errorf("user %s has generation %d, want %d", u.AuthID(), u.Generation, want)
+		}
+		mustExec(t, db, `DELETE FROM "user" WHERE id = ?`, u.ID) // as the Python side does
+	}
+}
+
 func schemaOf(t *testing.T, db *gorm.DB) map[string]bool {
 	t.Helper()
 	columns, err := db.Migrator().ColumnTypes("user")

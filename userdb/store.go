@@ -46,7 +46,7 @@ func New[T any, U interface {
 	if err != nil {
 		return nil, fmt.Errorf("userdb: %w", err)
 	}
-	s := &Store[T, U]{db: db.Session(&gorm.Session{}), mapping: m}
+	s := &Store[T, U]{db: db.Session(&gorm.Session{Logger: discreet{db.Logger}}), mapping: m}
 	if plain, err := s.needsGORM(); err != nil {
 		return nil, fmt.Errorf("userdb: %w", err)
 	} else if !plain {
@@ -122,6 +122,9 @@ func (s *Store[T, U]) Create(ctx context.Context, fill func(U) error) (U, error)
 	}
 	if tx.RowsAffected == 0 {
 		return nil, s.conflict(ctx, u.AuthAccount().Email, nil)
+	}
+	if s.db.Name() == "sqlite" && hasIntegerKey(s.mapping) {
+		return s.ByID(ctx, u.AuthID()) // its generation may be another; see retireKeys
 	}
 	return u, nil
 }

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -48,21 +49,19 @@ func main() {
 	db := must(gorm.Open(sqlite.Open(*file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"), &gorm.Config{}))
 	store := must(userdb.New[AppUser](db))
 	check(store.Migrate(ctx))
+	if *superuser != "" {
+		u := must(store.ByEmail(ctx, *superuser))
+		must(store.Update(ctx, u.AuthID(), func(u *AppUser) error { u.IsSuperuser = true; return nil }))
+		fmt.Println(u.Email, "is a superuser now")
+		return
+	}
 	users := must(authn.New(store, authn.Config{},
 		must(backends.JWT(secret("JWT_SECRET"), backends.JWTConfig{Name: "jwt"})),
 		must(backends.JWT(secret("PARTNER_SECRET"), backends.JWTConfig{Name: "partner", Config: jwt.Config{Lifetime: 10 * time.Minute}})),
 	))
-	if *superuser != "" {
-		u := must(users.GetByEmail(ctx, *superuser))
-		yes := true
-		must(users.Update(ctx, u.AuthID(), authn.Update[*AppUser]{IsSuperuser: &yes}))
-		fmt.Println(u.Email, "is a superuser now")
-		return
-	}
 
 	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = routes.ErrorHandler
+	e.HideBanner, e.HidePort, e.HTTPErrorHandler = true, true, routes.ErrorHandler
 	e.Server.ReadHeaderTimeout = 10 * time.Second
 	must(routes.New(users, routes.Config[*AppUser]{
 		Register: routes.Input(func(in SignUp, u *AppUser) error { u.FirstName = in.FirstName; return nil }),
@@ -75,14 +74,16 @@ func main() {
 	admin := e.Group("/admin", users.CurrentUser(authn.Active, authn.Superuser, authn.Only("jwt")).Middleware)
 	admin.GET("/hello", func(c echo.Context) error { return c.String(http.StatusOK, "Hello, superuser!\n") })
 
+	e.Listener = must(net.Listen("tcp", *addr))
+	fmt.Printf(welcome, e.Listener.Addr())
 	go func() {
-		<-ctx.Done()
-		check(e.Shutdown(context.WithoutCancel(ctx)))
+		if err := e.Start(""); err != http.ErrServerClosed {
+			log.Fatal(err)
+		}
 	}()
-	fmt.Printf(welcome, *addr)
-	if err := e.Start(*addr); err != http.ErrServerClosed {
-		log.Fatal(err)
-	}
+	<-ctx.Done()
+	check(e.Shutdown(context.Background()))
+	check(must(db.DB()).Close())
 }
 
 // secret is a key from the environment, or one that lives as long as the process.

@@ -1,0 +1,131 @@
+package docs_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/strategies/jwt"
+)
+
+func newBackends(webSecret, partnerSecret []byte) ([]authn.Backend, error) {
+	web, err := backends.JWT(jwt.Secret(webSecret), backends.JWTConfig{Name: "web"})
+	if err != nil {
+		return nil, err
+	}
+	partner, err := backends.JWT(jwt.Secret(partnerSecret), backends.JWTConfig{
+		Name:   "partner",
+		Config: jwt.Config{Lifetime: 10 * time.Minute, Audience: []string{"partner-api"}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []authn.Backend{web, authn.RequireVerified(partner)}, nil
+}
+
+func Example_backends() {
+	list, err := newBackends(secret(), secret())
+	fmt.Println(len(list), err)
+	_, err = newBackends(secret(), []byte("short"))
+	fmt.Println(err != nil)
+	// Output:
+	// 2 <nil>
+	// true
+}
+
+// Tickets is a strategy of one's own: random tokens in memory.
+type Tickets struct {
+	mu      sync.Mutex
+	tickets map[string]authn.Identity
+}
+
+func (s *Tickets) Issue(_ context.Context, id authn.Identity) (authn.Token, error) {
+	ticket := rand.Text()
+	id.User = nil
+	id.ExpiresAt = id.IssuedAt.Add(time.Hour)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tickets[ticket] = id
+	return authn.Token{Value: ticket, ExpiresAt: id.ExpiresAt}, nil
+}
+
+func (s *Tickets) Read(_ context.Context, token string) (authn.Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, ok := s.tickets[token]
+	if !ok || time.Now().After(id.ExpiresAt) {
+		return authn.Identity{}, authn.ErrInvalidToken
+	}
+	return id, nil
+}
+
+// Revoke makes it a strategy with a log-out route.
+func (s *Tickets) Revoke(_ context.Context, token string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tickets, token)
+	return nil
+}
+
+func Example_ownStrategy() {
+	tickets := backends.New("tickets", backends.Bearer{}, &Tickets{tickets: map[string]authn.Identity{}})
+
+	_, canLogOut := authn.Can[authn.LogoutBackend](tickets)
+	fmt.Println(canLogOut)
+	// Output: true
+}
+
+// Header is a transport of one's own: the token in a header of its own.
+type Header struct{ Name string }
+
+func (t Header) Extract(r *http.Request) (string, error) {
+	token := r.Header.Get(t.Name)
+	if token == "" {
+		return "", authn.ErrNoCredential
+	}
+	return token, nil
+}
+
+func (t Header) Carry(token authn.Token) (*authn.Response, error) {
+	return &authn.Response{
+		Status: http.StatusNoContent,
+		Header: http.Header{t.Name: {token.Value}},
+	}, nil
+}
+
+func Example_ownTransport() {
+	strategy, err := jwt.New(jwt.Secret(secret()), jwt.Config{})
+	device := backends.New("device", Header{"X-Device-Token"}, strategy)
+	fmt.Println(device.Name(), err)
+	// Output: device <nil>
+}
+
+func Example_singleRouters() {
+	users, e := newApp()
+
+	factory, err := routes.New(users, routes.Config[*AppUser]{})
+	if err != nil {
+		panic(err)
+	}
+	factory.Auth("jwt").Mount(e.Group("/v1/session"))
+	factory.Register().Mount(e.Group("/v1"))
+	factory.Users().Mount(e.Group("/v1/people"))
+
+	fmt.Println(e.Reverse("auth:jwt.login"), e.Reverse("users:user", 7))
+	// Output: /v1/session/login /v1/people/7
+}
+
+func secret() []byte {
+	return []byte(hex.EncodeToString([]byte(rand.Text())))
+}
+
+var _ echo.HTTPErrorHandler = routes.ErrorHandler

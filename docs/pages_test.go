@@ -1,0 +1,69 @@
+package docs_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var fence = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
+
+// TestPagesShowCompiledCode holds every ```go block of the pages against the
+// sources of this folder and of the examples.
+func TestPagesShowCompiledCode(t *testing.T) {
+	var compiled strings.Builder
+	for _, pattern := range []string{"*.go", "../examples/*/*.go"} {
+		for _, file := range glob(t, pattern) {
+			compiled.WriteString(squeeze(read(t, file)))
+		}
+	}
+	blocks := 0
+	for _, page := range append(glob(t, "*.md"), "../README.md") {
+		for _, match := range fence.FindAllStringSubmatch(read(t, page), -1) {
+			blocks++
+			if !strings.Contains(compiled.String(), squeeze(match[1])) {
+				t.Errorf("%s shows code that is not compiled anywhere:\n%s", page, match[1])
+			}
+		}
+	}
+	if blocks == 0 {
+		t.Error("no page shows any code")
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+
+// TestLinksLeadSomewhere follows the relative links of the pages.
+func TestLinksLeadSomewhere(t *testing.T) {
+	for _, page := range append(glob(t, "*.md"), glob(t, "../*.md")...) {
+		prose := fence.ReplaceAllString(read(t, page), "")
+		for _, match := range link.FindAllStringSubmatch(prose, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), match[1])); err != nil {
+				t.Errorf("%s links to %s", page, match[1])
+			}
+		}
+	}
+}
+
+// squeeze makes white space one blank each, so that indentation doesn't count.
+func squeeze(code string) string { return strings.Join(strings.Fields(code), " ") + " " }
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+	}
+	return files
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
