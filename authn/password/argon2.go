@@ -46,8 +46,7 @@ type Params struct {
 }
 
 // DefaultParams are the costs that the [OWASP Password Storage Cheat Sheet]
-// recommends: 19 MiB, two passes, one thread. A thread count of its own keeps
-// hashes the same on every machine.
+// recommends: 19 MiB, two passes, and one thread on every machine.
 //
 // [OWASP Password Storage Cheat Sheet]: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id
 var DefaultParams = Params{Memory: 19456, Time: 2, Threads: 1}
@@ -74,16 +73,11 @@ type argon2Hash struct {
 	salt, key []byte
 }
 
-func newArgon2(p Params, password string) argon2Hash {
-	h := dummyArgon2(p)
+// newArgon2 has a salt of its own, and no password yet: its key is zero.
+func newArgon2(p Params) argon2Hash {
+	h := argon2Hash{argon2id, p, make([]byte, saltLength), make([]byte, keyLength)}
 	rand.Read(h.salt)
-	h.key = h.derive(password)
 	return h
-}
-
-// dummyArgon2 costs what a new hash costs. Its match means nothing.
-func dummyArgon2(p Params) argon2Hash {
-	return argon2Hash{argon2id, p, make([]byte, saltLength), make([]byte, keyLength)}
 }
 
 // parseArgon2 takes nothing but what encode would write: no other version, no

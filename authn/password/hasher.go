@@ -60,7 +60,9 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	}
 	defer h.gate.leave()
 	h.computing()
-	return newArgon2(h.params, norm.NFC.String(password)).encode(), nil
+	fresh := newArgon2(h.params)
+	fresh.key = fresh.derive(norm.NFC.String(password))
+	return fresh.encode(), nil
 }
 
 // Verify reports whether password matches hash, and if so whether the hash is
@@ -85,15 +87,19 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (match, outd
 	defer h.gate.leave()
 	stored, usable := parse(hash)
 	if !usable {
-		stored = dummyArgon2(h.params)
+		stored = newArgon2(h.params)
 	}
 	for _, form := range forms(password) {
-		h.computing()
-		same := stored.matches(form)
+		same := h.matches(stored, form)
 		match = match || same
 	}
 	match = match && usable
 	return match, match && !stored.current(h.params), nil
+}
+
+func (h *Hasher) matches(d digest, password string) bool {
+	h.computing()
+	return d.matches(password)
 }
 
 // enter waits for a place at the gate. Without an error the caller must leave.
