@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"strings"
 
 	"github.com/glebarez/sqlite"
@@ -22,7 +22,7 @@ func openDatabase(url string) (*gorm.DB, error) {
 		return gorm.Open(sqlite.Open("file:"+strings.TrimPrefix(file, "//")+"?"+pragmas), quiet)
 	}
 	if url != "" {
-		return nil, fmt.Errorf("DATABASE_URL must begin with postgres:// or sqlite:")
+		return nil, errors.New(`DATABASE_URL must begin with "postgres://" or "sqlite:"`)
 	}
 	db, err := gorm.Open(sqlite.Open("file::memory:?"+pragmas), quiet)
 	if err != nil {
