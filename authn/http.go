@@ -3,8 +3,11 @@ package authn
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // HTTPError is an error with the answer that it deserves.
@@ -30,8 +33,15 @@ func (e *HTTPError) Error() string {
 // Unwrap returns the cause.
 func (e *HTTPError) Unwrap() error { return e.Err }
 
-// retryAfter is how long a client should wait after a 503, in seconds.
-const retryAfter = "1"
+// retryAfter is how long a client should wait after a 503, in seconds: what
+// the error says, if it has a method RetryAfter() time.Duration.
+func retryAfter(err error) string {
+	var busy interface{ RetryAfter() time.Duration }
+	if errors.As(err, &busy) {
+		return strconv.Itoa(max(1, int(math.Ceil(busy.RetryAfter().Seconds()))))
+	}
+	return "1"
+}
 
 // AsHTTPError returns the answer that an error deserves: its own where it is
 // or wraps an [*HTTPError], the one of its kind, or else 500. The error's text
@@ -48,7 +58,7 @@ func AsHTTPError(err error) *HTTPError {
 	switch {
 	case errors.Is(err, ErrUnavailable):
 		status = http.StatusServiceUnavailable
-		header = http.Header{"Retry-After": {retryAfter}}
+		header = http.Header{"Retry-After": {retryAfter(err)}}
 	case errors.Is(err, ErrUnauthorized), errors.Is(err, ErrInvalidToken), errors.Is(err, ErrNoCredential):
 		status = http.StatusUnauthorized
 	case errors.Is(err, ErrForbidden):

@@ -120,6 +120,8 @@ func (h argon2Hash) matches(password string) bool {
 	return subtle.ConstantTimeCompare(h.derive(password), h.key) == 1
 }
 
+func (h argon2Hash) memory() uint32 { return h.params.Memory }
+
 func (h argon2Hash) current(p Params) bool {
 	return h.kind == argon2id && h.params == p && len(h.salt) == saltLength && len(h.key) == keyLength
 }

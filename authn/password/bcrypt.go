@@ -10,6 +10,9 @@ import (
 // bcryptMaxPassword is how much of a password bcrypt takes in.
 const bcryptMaxPassword = 72
 
+// bcryptMemory is what a computation takes, in KiB.
+const bcryptMemory = 5
+
 // bcryptForm allows the costs 4 to 16; at 16 a hash takes seconds. $2x$ marks
 // hashes of an implementation that was broken.
 var bcryptForm = regexp.MustCompile(`^\$2[aby]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}$`)
@@ -31,5 +34,7 @@ func (h bcryptHash) matches(password string) bool {
 	same := bcrypt.CompareHashAndPassword([]byte(h), []byte(password)) == nil
 	return same && !strings.Contains(password, "\x00")
 }
+
+func (bcryptHash) memory() uint32 { return bcryptMemory }
 
 func (bcryptHash) current(Params) bool { return false }

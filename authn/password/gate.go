@@ -1,26 +1,155 @@
 package password
 
-import "context"
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
 
-// gate admits a number of holders at once. The others wait.
-type gate chan struct{}
+// ErrOverloaded is what a hash is refused with when it would have to wait for
+// too long. An error that wraps it has a method RetryAfter() time.Duration.
+var ErrOverloaded = errors.New("password: too many passwords to hash at once")
 
-func newGate(size int) gate { return make(gate, size) }
+// overloadError says when to try again.
+type overloadError struct{ wait time.Duration }
 
-// enter waits for a place until ctx is done, and then returns its error. Where
-// it returns nil, the caller holds a place until it calls leave.
-func (g gate) enter(ctx context.Context) error {
-	select {
-	case g <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	// A free place and a done context may have been there at once.
-	if err := ctx.Err(); err != nil {
-		g.leave()
-		return err
-	}
-	return nil
+func (e *overloadError) Error() string {
+	return fmt.Sprintf("%v: try again in %v", ErrOverloaded, e.wait.Round(time.Second))
 }
 
-func (g gate) leave() { <-g }
+func (e *overloadError) Unwrap() error { return ErrOverloaded }
+
+// RetryAfter is how long the queue is expected to last.
+func (e *overloadError) RetryAfter() time.Duration { return e.wait }
+
+// firstPace is what a place is thought to be taken for until the first one
+// was given back.
+const firstPace = 20 * time.Millisecond
+
+// gate admits so much weight at once, first come first served, and turns away
+// who would have to wait for longer than patience. Weight stands for memory.
+type gate struct {
+	capacity int
+	patience time.Duration
+
+	mu      sync.Mutex
+	inside  int           // weight that was admitted
+	waiting int           // weight in the queue
+	queue   list.List     // of *ticket
+	pace    time.Duration // how long a unit of weight stays inside, averaged
+}
+
+// ticket is a place in the queue.
+type ticket struct {
+	weight   int
+	admitted chan struct{}
+}
+
+func newGate(capacity int, patience time.Duration) *gate {
+	return &gate{capacity: capacity, patience: patience, pace: firstPace}
+}
+
+// enter waits for a place until ctx is done, and then returns its error; or it
+// returns an error that wraps ErrOverloaded. Where it returns nil, the caller
+// calls leave. A caller that gives up gives its place in the queue back.
+func (g *gate) enter(ctx context.Context, weight int) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	weight = min(weight, g.capacity) // the heaviest goes in alone
+	t, err := g.line(weight)
+	if err != nil {
+		return nil, err
+	}
+	if t != nil {
+		if err := g.wait(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	since := time.Now()
+	return func() { g.leave(weight, time.Since(since)) }, nil
+}
+
+// line admits at once, and then returns no ticket, or queues up.
+func (g *gate) line(weight int) (*ticket, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.queue.Len() == 0 && g.inside+weight <= g.capacity {
+		g.inside += weight
+		return nil, nil
+	}
+	expected := g.pace * time.Duration(g.inside+g.waiting) / time.Duration(g.capacity)
+	if expected > g.patience {
+		return nil, &overloadError{expected}
+	}
+	t := &ticket{weight, make(chan struct{})}
+	g.queue.PushBack(t)
+	g.waiting += weight
+	return t, nil
+}
+
+// wait ends when the ticket is admitted, when ctx is done, or when patience
+// ran out twice over, whatever was expected.
+func (g *gate) wait(ctx context.Context, t *ticket) error {
+	limit := time.NewTimer(2 * g.patience)
+	defer limit.Stop()
+	var err error
+	select {
+	case <-t.admitted:
+		if err = ctx.Err(); err == nil {
+			return nil
+		}
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-limit.C:
+		err = &overloadError{g.patience}
+	}
+	g.giveUp(t)
+	return err
+}
+
+// giveUp gives the ticket's place back, in the queue or, if it was admitted
+// meanwhile, inside.
+func (g *gate) giveUp(t *ticket) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-t.admitted:
+		g.inside -= t.weight
+	default:
+		for e := g.queue.Front(); e != nil; e = e.Next() {
+			if e.Value == t {
+				g.queue.Remove(e)
+				g.waiting -= t.weight
+				break
+			}
+		}
+	}
+	g.admit()
+}
+
+func (g *gate) leave(weight int, took time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside -= weight
+	g.pace += (took - g.pace) / 8
+	g.admit()
+}
+
+// admit lets in whom there is room for. The first in the queue is never
+// overtaken, so that a heavy hash gets its turn. g.mu is held.
+func (g *gate) admit() {
+	for e := g.queue.Front(); e != nil; e = g.queue.Front() {
+		t := e.Value.(*ticket)
+		if g.inside+t.weight > g.capacity {
+			return
+		}
+		g.queue.Remove(e)
+		g.waiting -= t.weight
+		g.inside += t.weight
+		close(t.admitted)
+	}
+}

@@ -17,35 +17,56 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/text/unicode/norm"
 )
 
-var errParams = errors.New("password: Params are out of bounds")
+var (
+	errParams = errors.New("password: Params are out of bounds")
+	errDummy  = errors.New("password: Dummy is no hash that can be verified")
+)
 
 // Hasher hashes new passwords with argon2id, and verifies argon2id, argon2i and
 // bcrypt ($2a$, $2b$, $2y$) hashes.
 //
 // The zero value works. A Hasher is safe for concurrent use; don't copy it or
 // change its fields after its first use. Hashing takes memory and time, so a
-// program shares one Hasher: no more than Concurrent computations run at once,
-// and the others wait for as long as their contexts allow.
+// program shares one Hasher, whose gate lets only so many computations run at
+// once. The others wait in line, for as long as their contexts allow, unless
+// the line is too long: then they are refused with [ErrOverloaded] at once.
 type Hasher struct {
-	// Params are the costs of new hashes, and those of a hash that can't be
-	// used. Each zero field takes its value from [DefaultParams]. Outside
-	// the bounds that [Params] names, Hash and Verify return an error.
+	// Params are the costs of new hashes. Each zero field takes its value
+	// from [DefaultParams]. Outside the bounds that [Params] names, Hash and
+	// Verify return an error.
 	Params Params
 
-	// Concurrent is how many hashes are computed at once at most. Defaults to
-	// GOMAXPROCS. A hash with the default Params takes 19 MiB, a legacy one
-	// up to 512 MiB.
+	// Concurrent is how many hashes of Params are computed at once at most. A
+	// hash that needs several times their memory counts for as many. Defaults
+	// to GOMAXPROCS; one fewer leaves a processor to everything else, at the
+	// price of the rate.
 	Concurrent int
+
+	// MaxWait is how long a computation may be expected to wait in line.
+	// Defaults to five seconds.
+	MaxWait time.Duration
+
+	// Dummy is a hash that stands in for one that is empty or can't be used,
+	// so that an unknown user costs what a known one does. Set it to one of
+	// the kind and cost that most of your users have, while they still have
+	// legacy hashes. Defaults to one of Params. Whatever it is a hash of, it
+	// matches nothing.
+	Dummy string
 
 	setup     sync.Once
 	params    Params // Params with the defaults filled in
-	gate      gate
+	dummy     digest
+	gate      *gate
+	err       error
 	computing func() // called before each hash computation; tests watch it
 }
+
+const defaultMaxWait = 5 * time.Second
 
 // Hash returns a new hash of the password's NFC form (as RFC 8265 §4.2 has
 // it), with a random salt, in the PHC string format:
@@ -53,12 +74,16 @@ type Hasher struct {
 //	$argon2id$v=19$m=19456,t=2,p=1$…$…
 //
 // Any string is a password, also one that is empty or has NUL bytes. The error
-// is the context's, wrapped, or tells of bad Params.
+// is the context's, wrapped, or [ErrOverloaded], or tells of bad fields.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	if err := h.enter(ctx); err != nil {
+	if err := h.init(); err != nil {
 		return "", err
 	}
-	defer h.gate.leave()
+	leave, err := h.enter(ctx, h.params.Memory)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
 	h.computing()
 	fresh := newArgon2(h.params)
 	fresh.key = fresh.derive(norm.NFC.String(password))
@@ -69,59 +94,83 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // outdated: not what Hash would make now, and better replaced by it.
 //
 // A hash that is empty, of an unknown kind, malformed or too expensive matches
-// nothing and costs as much as one that Hash made. For an unknown user call
+// nothing and costs as much as Dummy. For an unknown user call
 // Verify(ctx, password, ""), and the answer takes as long as for a known one.
-// The time still tells a legacy hash of another cost from a new one, until it
-// has been replaced.
+// Where stored hashes are of several kinds, the time still tells one kind from
+// another, until they have been replaced.
 //
 // The NFC form of the password is tried, and where that is not what was typed,
 // what was typed too: the hash may be of a program that doesn't normalise.
 // Which of them are tried depends on the password alone, never on the hash.
 //
 // Of a bcrypt hash's password only the first 72 bytes count, as where the hash
-// was made. The error is the context's, wrapped, or tells of bad Params.
+// was made. The error is the context's, wrapped, or [ErrOverloaded], or tells
+// of bad fields.
 func (h *Hasher) Verify(ctx context.Context, password, hash string) (match, outdated bool, err error) {
-	if err := h.enter(ctx); err != nil {
+	if err := h.init(); err != nil {
 		return false, false, err
 	}
-	defer h.gate.leave()
 	stored, usable := parse(hash)
 	if !usable {
-		stored = newArgon2(h.params)
+		stored = h.dummy
 	}
+	leave, err := h.enter(ctx, stored.memory())
+	if err != nil {
+		return false, false, err
+	}
+	defer leave()
 	for _, form := range forms(password) {
-		same := h.matches(stored, form)
+		h.computing()
+		same := stored.matches(form)
 		match = match || same
 	}
 	match = match && usable
 	return match, match && !stored.current(h.params), nil
 }
 
-func (h *Hasher) matches(d digest, password string) bool {
-	h.computing()
-	return d.matches(password)
-}
-
-// enter waits for a place at the gate. Without an error the caller must leave.
-func (h *Hasher) enter(ctx context.Context) error {
+// init makes the gate and the dummy, once.
+func (h *Hasher) init() error {
 	h.setup.Do(func() {
 		h.params = h.Params.withDefaults()
-		size := h.Concurrent
-		if size <= 0 {
-			size = runtime.GOMAXPROCS(0)
+		if !h.params.inBounds() {
+			h.err = errParams
+			return
 		}
-		h.gate = newGate(size)
+		h.dummy = newArgon2(h.params)
+		if h.Dummy != "" {
+			var ok bool
+			if h.dummy, ok = parse(h.Dummy); !ok {
+				h.err = errDummy
+				return
+			}
+		}
+		concurrent, patience := h.Concurrent, h.MaxWait
+		if concurrent <= 0 {
+			concurrent = runtime.GOMAXPROCS(0)
+		}
+		if patience <= 0 {
+			patience = defaultMaxWait
+		}
+		h.gate = newGate(concurrent, patience)
 		if h.computing == nil {
 			h.computing = func() {}
 		}
 	})
-	if !h.params.inBounds() {
-		return errParams
+	return h.err
+}
+
+// enter waits for a place at the gate for a computation of so many KiB.
+func (h *Hasher) enter(ctx context.Context, memory uint32) (leave func(), err error) {
+	leave, err = h.gate.enter(ctx, h.weight(memory))
+	if err != nil && !errors.Is(err, ErrOverloaded) {
+		err = fmt.Errorf("password: waiting to hash: %w", err)
 	}
-	if err := h.gate.enter(ctx); err != nil {
-		return fmt.Errorf("password: waiting to hash: %w", err)
-	}
-	return nil
+	return leave, err
+}
+
+// weight is how many of h's own hashes need as much memory, in KiB.
+func (h *Hasher) weight(memory uint32) int {
+	return max(1, int((memory+h.params.Memory/2)/h.params.Memory))
 }
 
 // forms returns what a stored hash may have been made of, when password is what
@@ -138,6 +187,8 @@ func forms(password string) []string {
 type digest interface {
 	// matches computes the password's hash, once, and compares.
 	matches(password string) bool
+	// memory is what that takes, in KiB.
+	memory() uint32
 	// current reports whether Hash makes such a hash with these parameters.
 	current(Params) bool
 }
