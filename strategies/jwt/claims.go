@@ -1,13 +1,12 @@
 package jwt
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,18 +18,47 @@ import (
 // claims is what the strategy reads of a token (RFC 7519 §4.1, RFC 8176 amr,
 // OpenID Connect Core §2 auth_time, RFC 8693 §4.2 scope).
 type claims struct {
-	Issuer     string      `json:"iss"`
-	Subject    *string     `json:"sub"`
-	UserID     *string     `json:"user_id"` // fastapi-users up to v9
-	Audience   audience    `json:"aud"`
-	ExpiresAt  numericDate `json:"exp"`
-	NotBefore  numericDate `json:"nbf"`
-	IssuedAt   numericDate `json:"iat"`
-	AuthTime   numericDate `json:"auth_time"`
-	Generation int64       `json:"gen"`
-	SessionID  string      `json:"sid"`
-	Methods    []string    `json:"amr"`
-	Scope      string      `json:"scope"`
+	issuer, subject, sessionID, scope        string
+	userID                                   string // fastapi-users up to v9
+	hasSubject                               bool
+	audience, methods                        []string
+	expiresAt, notBefore, issuedAt, authTime time.Time
+	generation                               int64
+}
+
+// set takes one claim. Names are exact; other claims are the application's.
+func (c *claims) set(name string, value []byte) (err error) {
+	switch name {
+	case "iss":
+		c.issuer, err = text(value)
+	case "sub":
+		if string(value) == "null" {
+			return nil
+		}
+		c.hasSubject = true
+		c.subject, err = text(value)
+	case "user_id":
+		c.userID, err = text(value)
+	case "aud":
+		c.audience, err = oneOrMore(value)
+	case "exp":
+		c.expiresAt, err = numericDate(value)
+	case "nbf":
+		c.notBefore, err = numericDate(value)
+	case "iat":
+		c.issuedAt, err = numericDate(value)
+	case "auth_time":
+		c.authTime, err = numericDate(value)
+	case "gen":
+		c.generation, err = strconv.ParseInt(string(value), 10, 64)
+	case "sid":
+		c.sessionID, err = text(value)
+	case "amr":
+		c.methods, err = texts(value)
+	case "scope":
+		c.scope, err = text(value)
+	}
+	return err
 }
 
 // reserved are the names that custom claims can't have, in any letter case.
@@ -39,27 +67,25 @@ var reserved = []string{
 	"auth_time", "gen", "sid", "amr", "scope",
 }
 
-func (c *claims) subject() string {
-	switch {
-	case c.Subject != nil:
-		return *c.Subject
-	case c.UserID != nil:
-		return *c.UserID
+// owner is the user's id: sub, or user_id where there is none.
+func (c *claims) owner() string {
+	if c.hasSubject {
+		return c.subject
 	}
-	return ""
+	return c.userID
 }
 
 // identity is what the claims say about who it is.
 func (c *claims) identity() authn.Identity {
 	id := authn.Identity{
-		Subject:    c.subject(),
-		SessionID:  c.SessionID,
-		Generation: c.Generation,
-		IssuedAt:   c.IssuedAt.Time,
-		AuthTime:   c.AuthTime.Time,
-		Methods:    c.Methods,
-		ExpiresAt:  c.ExpiresAt.Time,
-		Scopes:     strings.Fields(c.Scope),
+		Subject:    c.owner(),
+		SessionID:  c.sessionID,
+		Generation: c.generation,
+		IssuedAt:   c.issuedAt,
+		AuthTime:   c.authTime,
+		Methods:    c.methods,
+		ExpiresAt:  c.expiresAt,
+		Scopes:     strings.Fields(c.scope),
 	}
 	if id.AuthTime.IsZero() {
 		id.AuthTime = id.IssuedAt
@@ -67,65 +93,47 @@ func (c *claims) identity() authn.Identity {
 	return id
 }
 
-// The strategy validates claims itself, after the signature; golang-jwt's
-// interface is satisfied and not asked.
-
-func (c *claims) GetExpirationTime() (*gojwt.NumericDate, error) { return nil, nil }
-func (c *claims) GetIssuedAt() (*gojwt.NumericDate, error)       { return nil, nil }
-func (c *claims) GetNotBefore() (*gojwt.NumericDate, error)      { return nil, nil }
-func (c *claims) GetIssuer() (string, error)                     { return "", nil }
-func (c *claims) GetSubject() (string, error)                    { return "", nil }
-func (c *claims) GetAudience() (gojwt.ClaimStrings, error)       { return nil, nil }
-
-// audience is a string or an array of strings (RFC 7519 §4.1.3).
-type audience []string
-
-func (a *audience) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '"' {
-		var one string
-		err := json.Unmarshal(data, &one)
-		*a = audience{one}
-		return err
+// oneOrMore decodes a string or an array of strings (RFC 7519 §4.1.3).
+func oneOrMore(value []byte) ([]string, error) {
+	if value[0] == '"' {
+		one, err := text(value)
+		return []string{one}, err
 	}
-	// Pointers, so that null is told from "".
-	var several []*string
-	if err := json.Unmarshal(data, &several); err != nil {
-		return err
-	}
-	if several == nil {
-		return errors.New("aud is null")
-	}
-	*a = make(audience, 0, len(several))
-	for _, one := range several {
-		if one == nil {
-			return errors.New("aud has a null")
-		}
-		*a = append(*a, *one)
-	}
-	return nil
+	return texts(value)
 }
 
-// numericDate is a number of seconds since 1970 (RFC 7519 §2); it is zero
-// where the claim is absent, and nothing else but a number is one.
-type numericDate struct{ time.Time }
+// texts decodes an array of strings.
+func texts(value []byte) ([]string, error) {
+	if value[0] != '[' {
+		return nil, errMalformed
+	}
+	var list []string
+	for i := skipSpace(value, 1); value[i] != ']'; {
+		end := valueEnd(value, i)
+		one, err := text(value[i:end])
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, one)
+		if i = skipSpace(value, end); value[i] == ',' {
+			i = skipSpace(value, i+1)
+		}
+	}
+	return list, nil
+}
 
 // maxNumericDate is the last second of the year 9999.
 const maxNumericDate = 253402300799
 
-func (d *numericDate) UnmarshalJSON(data []byte) error {
-	var seconds float64
-	if bytes.Equal(data, []byte("null")) {
-		return errors.New("a date is null")
-	}
-	if err := json.Unmarshal(data, &seconds); err != nil {
-		return err
-	}
-	if seconds < 0 || seconds > maxNumericDate {
-		return errors.New("a date is out of range")
+// numericDate decodes a number of seconds since 1970, whole or not
+// (RFC 7519 §2). Nothing but a number is one.
+func numericDate(value []byte) (time.Time, error) {
+	seconds, err := strconv.ParseFloat(string(value), 64)
+	if err != nil || value[0] == '"' || seconds < 0 || seconds > maxNumericDate {
+		return time.Time{}, errMalformed
 	}
 	whole, part := math.Modf(seconds)
-	d.Time = time.Unix(int64(whole), int64(part*1e9))
-	return nil
+	return time.Unix(int64(whole), int64(part*1e9)), nil
 }
 
 // ClaimsFunc makes the custom claims of a token; its result must marshal to a
