@@ -16,6 +16,7 @@ test:
 lint:
 	@unformatted=$$(gofmt -l .) && if [ "$$unformatted" ]; then echo 'not formatted (gofmt -w .):' $$unformatted; exit 1; fi
 	go vet ./...
+	cd bench && go vet ./... && go mod tidy -diff
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
 

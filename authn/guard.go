@@ -192,7 +192,11 @@ func (m *Users[U]) load(ctx context.Context, id Identity) (U, error) {
 	u, ok := id.User.(U)
 	if !ok {
 		var err error
-		u, err = m.Get(ctx, id.Subject)
+		if m.joined != nil {
+			u, err = found(m.joined.byID(ctx, id.Subject))
+		} else {
+			u, err = m.Get(ctx, id.Subject)
+		}
 		if errors.Is(err, ErrUserNotFound) {
 			return none, ErrInvalidToken
 		}

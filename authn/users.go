@@ -18,6 +18,7 @@ type Users[U User] struct {
 	store    Store[U]
 	backends []Backend
 	hooks    []Hooks[U]
+	joined   *joiner[U] // nil where loads are not joined
 	cfg      Config
 }
 
@@ -30,6 +31,9 @@ type Config struct {
 	PasswordPolicy PasswordPolicy
 	// Realm is named in WWW-Authenticate (RFC 9110 §11.5). Defaults to "users".
 	Realm string
+	// SkipJoinedLoads has each guard load its user in a query of its own,
+	// also where the store is a [BatchStore].
+	SkipJoinedLoads bool
 	// Now is the clock. Defaults to [time.Now].
 	Now func() time.Time
 	// Logger hears of what must not fail a request, never of a secret.
@@ -65,7 +69,11 @@ func New[U User](store Store[U], cfg Config, backends ...Backend) (*Users[U], er
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Users[U]{store: store, backends: slices.Clone(backends), cfg: cfg}, nil
+	m := &Users[U]{store: store, backends: slices.Clone(backends), cfg: cfg}
+	if !cfg.SkipJoinedLoads {
+		m.joined = newJoiner(store)
+	}
+	return m, nil
 }
 
 // Backends returns the backends in the order in which guards try them.

@@ -3,8 +3,10 @@ package userdb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -24,54 +26,62 @@ type lookup struct {
 	direct []bool // scanned into the struct itself
 }
 
-// newLookup builds SELECT … WHERE by = ?, or WHERE lower(by) = lower(?).
-func newLookup(db *gorm.DB, m *mapping, by *schema.Field, folded bool) *lookup {
+// newLookup builds SELECT … WHERE condition, in which the first ? is the
+// column and the second the value, and the union of so many of them.
+func newLookup(db *gorm.DB, m *mapping, by *schema.Field, condition string, size int) *lookup {
 	l := &lookup{db: db}
 	known := append(m.account(), m.key)
-	stmt := &gorm.Statement{DB: db, Table: m.table, Clauses: map[string]clause.Clause{}}
-	stmt.WriteString("SELECT ")
 	for _, field := range m.schema.Fields {
-		if field.DBName == "" || !field.Readable {
-			continue
+		if field.DBName != "" && field.Readable {
+			l.fields = append(l.fields, field)
+			l.direct = append(l.direct, field.Serializer == nil && slices.Contains(known, field))
 		}
-		if len(l.fields) > 0 {
-			stmt.WriteString(", ")
-		}
-		stmt.WriteQuoted(field.DBName)
-		l.fields = append(l.fields, field)
-		l.direct = append(l.direct, field.Serializer == nil && contains(known, field))
 	}
-	stmt.WriteString(" FROM ")
-	stmt.WriteQuoted(m.table)
-	stmt.WriteString(" WHERE ")
-	if folded {
-		stmt.WriteString("lower(")
+	stmt := &gorm.Statement{DB: db, Table: m.table, Clauses: map[string]clause.Clause{}}
+	left, right, _ := strings.Cut(condition, "?")
+	middle, right, _ := strings.Cut(right, "?")
+	for n := range size {
+		if n > 0 {
+			stmt.WriteString(" UNION ALL ")
+		}
+		stmt.WriteString("SELECT ")
+		for i, field := range l.fields {
+			if i > 0 {
+				stmt.WriteString(", ")
+			}
+			stmt.WriteQuoted(field.DBName)
+		}
+		stmt.WriteString(" FROM ")
+		stmt.WriteQuoted(m.table)
+		stmt.WriteString(" WHERE " + left)
 		stmt.WriteQuoted(by.DBName)
-		stmt.WriteString(") = lower(")
+		stmt.WriteString(middle)
 		stmt.AddVar(stmt, "")
-		stmt.WriteString(")")
-	} else {
-		stmt.WriteQuoted(by.DBName)
-		stmt.WriteString(" = ")
-		stmt.AddVar(stmt, "")
+		stmt.WriteString(right)
 	}
 	l.query = stmt.SQL.String()
 	return l
 }
 
-func contains(fields []*schema.Field, one *schema.Field) bool {
-	for _, f := range fields {
-		if f == one {
-			return true
+// run sends the query. A key goes as what it is in the database, so that the
+// driver needn't find out.
+func (l *lookup) run(ctx context.Context, values ...any) (*sql.Rows, error) {
+	for i, value := range values {
+		if valuer, ok := value.(driver.Valuer); ok {
+			plain, err := valuer.Value()
+			if err != nil {
+				return nil, err
+			}
+			values[i] = plain
 		}
 	}
-	return false
+	return l.db.Statement.ConnPool.QueryContext(ctx, l.query, values...)
 }
 
 // scan reads the row that matches into each of the structs, which share no
 // memory afterwards.
 func (l *lookup) scan(ctx context.Context, value any, into ...any) error {
-	rows, err := l.db.Statement.ConnPool.QueryContext(ctx, l.query, value)
+	rows, err := l.run(ctx, value)
 	if err != nil {
 		return err
 	}

@@ -104,18 +104,24 @@ func parseKey(t reflect.Type, text string) (any, error) {
 		err := key.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
 		return key.Elem().Interface(), err
 	}
+	var key any
+	var err error
 	switch t.Kind() {
 	case reflect.Int, reflect.Int32, reflect.Int64:
-		return strconv.ParseInt(text, 10, t.Bits())
+		key, err = strconv.ParseInt(text, 10, t.Bits())
 	case reflect.Uint, reflect.Uint32, reflect.Uint64:
-		return strconv.ParseUint(text, 10, t.Bits())
+		key, err = strconv.ParseUint(text, 10, t.Bits())
 	case reflect.String:
-		if !isStorable(text) {
-			return nil, errors.New("userdb: no key has such characters")
+		if key = text; !isStorable(text) {
+			err = errors.New("userdb: no key has such characters")
 		}
-		return text, nil
+	default:
+		err = fmt.Errorf("%w: %v", errKeyType, t)
 	}
-	return nil, fmt.Errorf("%w: %v", errKeyType, t)
+	if err != nil {
+		return nil, err
+	}
+	return reflect.ValueOf(key).Convert(t).Interface(), nil
 }
 
 // newKey returns a key for a new row, or nil where the database makes it.

@@ -26,6 +26,7 @@ type Store[T any, U interface {
 
 	// The hot look-ups, or nil where they must go through GORM.
 	byID, byEmail *lookup
+	byIDs         []*lookup // for up to 2, 4, 8, … users
 }
 
 // New returns a store of users of type T in db, whose table must have been
@@ -50,8 +51,9 @@ func New[T any, U interface {
 	if plain, err := s.needsGORM(); err != nil {
 		return nil, fmt.Errorf("userdb: %w", err)
 	} else if !plain {
-		s.byID = newLookup(s.db, m, m.key, false)
-		s.byEmail = newLookup(s.db, m, m.email, true)
+		s.byID = newLookup(s.db, m, m.key, "? = ?", 1)
+		s.byEmail = newLookup(s.db, m, m.email, "lower(?) = lower(?)", 1)
+		s.byIDs = newBatchLookups(s.db, m)
 	}
 	return s, nil
 }

@@ -15,7 +15,10 @@ import (
 	"github.com/echo-users/echo-users/userdb"
 )
 
-var _ authn.Store[*knight] = (*userdb.Store[knight, *knight])(nil)
+var (
+	_ authn.Store[*knight]      = (*userdb.Store[knight, *knight])(nil)
+	_ authn.BatchStore[*knight] = (*userdb.Store[knight, *knight])(nil)
+)
 
 // knight has a field of each kind that an application may add.
 type knight struct {
