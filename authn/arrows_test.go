@@ -1,0 +1,123 @@
+package authn_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/echo-users/echo-users"
+
+// TestProgramsLinkWhatTheyImport holds what each room brings along.
+func TestProgramsLinkWhatTheyImport(t *testing.T) {
+	const gorm, redis, jwt, pgx = "gorm.io/", "github.com/redis/", "github.com/golang-jwt/", "github.com/jackc/"
+	for room, heavy := range map[string][]string{
+		"authn":          {gorm, redis, jwt, pgx},
+		"authn/password": {gorm, redis, jwt, pgx, "github.com/labstack/"},
+		"strategies/jwt": {gorm, redis, pgx},
+		"backends":       {gorm, redis, pgx},
+		"routes":         {gorm, redis, pgx, jwt},
+		"userdb":         {redis, jwt, pgx, "modernc.org/", "github.com/glebarez/", "gorm.io/driver/"},
+	} {
+		out, err := exec.Command("go", "list", "-deps", module+"/"+room).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, dep := range strings.Fields(string(out)) {
+			for _, prefix := range heavy {
+				if strings.HasPrefix(dep, prefix) {
+					t.Errorf("%s links %s", room, dep)
+				}
+			}
+		}
+	}
+}
+
+// TestArrowsPointDown holds which room may import which.
+func TestArrowsPointDown(t *testing.T) {
+	may := map[string][]string{
+		"authn":          {"authn/password"},
+		"authn/password": nil,
+		"strategies/jwt": {"authn"},
+		"userdb":         {"authn"},
+		"backends":       {"authn", "strategies/jwt"},
+		"routes":         {"authn"},
+	}
+	forEachImport(t, func(file, path string) {
+		dir := filepath.ToSlash(filepath.Dir(file))
+		allowed, isRoom := may[dir]
+		if ours, ok := strings.CutPrefix(path, module+"/"); ok && isRoom && !slices.Contains(allowed, ours) {
+			t.Errorf("%s imports %s", file, ours)
+		}
+		if isRoom && strings.HasPrefix(path, "github.com/labstack/") && filepath.Base(file) != "echo.go" {
+			t.Errorf("%s imports %s: Echo's types stay in echo.go", file, path)
+		}
+	})
+}
+
+// TestOneDoor holds that one place issues credentials and one place asks for it.
+func TestOneDoor(t *testing.T) {
+	for call, only := range map[string]string{
+		".strategy.Issue(": "backends/backend.go",
+		"door.Login(":      "authn/login.go",
+	} {
+		var callers []string
+		forEachSource(t, func(file, text string) {
+			for range strings.Count(text, call) {
+				callers = append(callers, file)
+			}
+		})
+		if !slices.Equal(callers, []string{only}) {
+			t.Errorf("%s is called in %v", call, callers)
+		}
+	}
+	forEachSource(t, func(file, text string) {
+		if strings.Count(text, ".Issue(") > strings.Count(text, ".strategy.Issue(") {
+			t.Errorf("%s issues credentials", file)
+		}
+	})
+}
+
+func forEachImport(t *testing.T, f func(file, path string)) {
+	t.Helper()
+	forEachSource(t, func(file, text string) {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range parsed.Imports {
+			f(file, strings.Trim(spec.Path.Value, `"`))
+		}
+	})
+}
+
+// forEachSource visits the module's Go files but tests, by their path in it.
+func forEachSource(t *testing.T, f func(file, text string)) {
+	t.Helper()
+	root := os.DirFS("..")
+	err := fs.WalkDir(root, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (path == "bench" || strings.HasPrefix(path, ".") && path != ".") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := fs.ReadFile(root, path)
+		if err == nil {
+			f(path, string(text))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
