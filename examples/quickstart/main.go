@@ -82,7 +82,9 @@ func main() {
 		}
 	}()
 	<-ctx.Done()
-	check(e.Shutdown(context.Background()))
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	check(e.Shutdown(grace))
 	check(must(db.DB()).Close())
 }
 
