@@ -42,7 +42,7 @@ func newMapping(db *gorm.DB, u authn.User) (*mapping, error) {
 		m.table = db.Statement.Table
 	}
 	if len(stmt.Schema.PrimaryFields) != 1 {
-		return nil, fmt.Errorf("%s needs one primary key column, and has %d", stmt.Schema.Name, len(stmt.Schema.PrimaryFields))
+		return nil, fmt.Errorf("%s needs one primary key column, and GORM sees %d of them (it doesn't look into embedded structs that are not exported)", stmt.Schema.Name, len(stmt.Schema.PrimaryFields))
 	}
 	m.key = stmt.Schema.PrimaryFields[0]
 	if _, err := parseKey(m.key.FieldType, "0"); errors.Is(err, errKeyType) {

@@ -326,7 +326,7 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 	}
 	wants(t, newError[defaulted](db), "default tag")
 	wants(t, newError[detached](db), "AuthAccount must return a pointer into the user")
-	wants(t, newError[twoKeys](db), "one primary key")
+	wants(t, newError[twoKeys](db), "needs one primary key")
 	wants(t, newError[oddKey](db), "primary key is not supported")
 }
 

@@ -1,0 +1,54 @@
+// Package authntest proves plugs right: whoever writes a [authn.Store],
+// [authn.Strategy], [authn.Transport] or [authn.Backend] runs its suite in a
+// test of their own, in the spirit of testing/slogtest.
+//
+//	func TestMyStore(t *testing.T) {
+//		authntest.TestStore(t, func(t *testing.T) authn.Store[*AppUser] { return newMyStore(t) })
+//	}
+//
+// Each suite fires many goroutines at what must be atomic; run it with -race.
+//
+// It also has what an application's own tests need: [Memory], a store without
+// a database; [Impersonator], a backend that makes a request come from any
+// user in one line; and [Clock].
+package authntest
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+)
+
+// problems collects what a suite finds. Safe for concurrent use.
+type problems struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (p *problems) add(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = append(p.list, fmt.Sprintf(format, args...))
+}
+
+// report makes each problem an error of the test.
+func (p *problems) report(t *testing.T) {
+	t.Helper()
+	for _, problem := range p.list {
+		t.Error(problem)
+	}
+}
+
+// atOnce runs f n times at the same moment, and waits.
+func atOnce(n int, f func(i int)) {
+	start := make(chan struct{})
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() {
+			<-start
+			f(i)
+		})
+	}
+	close(start)
+	group.Wait()
+}

@@ -1,0 +1,314 @@
+package authntest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+func TestMemory(t *testing.T) {
+	TestStore(t, func(*testing.T) authn.Store[*User] { return new(Memory) })
+}
+
+// racing is Memory with one fault, each of a kind that was an advisory
+// somewhere.
+type racing struct {
+	*Memory
+	lookFirst, wholeRows, swallow, shared, caseMatters, notFound bool
+	pause                                                        func()
+	last                                                         *User
+}
+
+func (s *racing) Create(ctx context.Context, fill func(*User) error) (*User, error) {
+	if !s.lookFirst {
+		return s.Memory.Create(ctx, fill)
+	}
+	u := new(User)
+	if err := fill(u); err != nil {
+		return nil, err
+	}
+	if _, err := s.Memory.ByEmail(ctx, u.Email); err == nil {
+		return nil, authn.ErrUserExists
+	}
+	s.pause() // the other one looks, too
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users == nil {
+		s.users = map[string]User{}
+	}
+	s.next++
+	u.ID = strings.Repeat("i", s.next)
+	s.users[u.ID] = *u
+	return u, nil
+}
+
+func (s *racing) Update(ctx context.Context, id string, change func(*User) error) (*User, error) {
+	if s.swallow {
+		u, _ := s.Memory.Update(ctx, id, change)
+		if u == nil {
+			u = &User{ID: id}
+		}
+		return u, nil
+	}
+	if !s.wholeRows {
+		return s.Memory.Update(ctx, id, change)
+	}
+	u, err := s.Memory.ByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := change(u); err != nil {
+		return nil, err
+	}
+	s.pause()
+	changed := *u
+	return s.Memory.Update(ctx, id, func(stored *User) error { *stored = changed; return nil })
+}
+
+func (s *racing) ByID(ctx context.Context, id string) (*User, error) {
+	u, err := s.Memory.ByID(ctx, id)
+	if s.notFound && err != nil {
+		return nil, authn.ErrUserNotFound
+	}
+	if s.shared && err == nil {
+		if s.last == nil || s.last.ID != id {
+			s.last = u
+		}
+		return s.last, nil
+	}
+	return u, err
+}
+
+func (s *racing) ByEmail(ctx context.Context, email string) (*User, error) {
+	u, err := s.Memory.ByEmail(ctx, email)
+	if s.caseMatters && err == nil && u.Email != email {
+		return nil, authn.ErrUserNotFound
+	}
+	return u, err
+}
+
+// TestStoreSuiteFindsFaults shows each part to fail on a store that is broken
+// in its way.
+func TestStoreSuiteFindsFaults(t *testing.T) {
+	meet := make(chan struct{})
+	for what, c := range map[string]struct {
+		store racing
+		part  string
+		says  string
+	}{
+		"look-up before insert": {racing{lookFirst: true}, "one address at once", "let a unique index decide"},
+		"whole rows":            {racing{wholeRows: true}, "updates at once", "an update was lost"},
+		"swallowed error":       {racing{swallow: true}, "updates refuse", "error became <nil>"},
+		"shared user":           {racing{shared: true}, "copies", "reached the store, or another caller"},
+		"letter case":           {racing{caseMatters: true}, "finds what was created", "letter case must not count"},
+		"failed is not found":   {racing{notFound: true}, "ended contexts", "says that there is no such user"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			c.store.Memory = new(Memory)
+			c.store.pause = func() { // let two goroutines be there at once, if there are two
+				select {
+				case meet <- struct{}{}:
+				case <-meet:
+				case <-time.After(time.Millisecond):
+				}
+			}
+			p := new(problems)
+			for _, part := range storeParts[*User]() {
+				if part.name == c.part {
+					part.run(t.Context(), p, &c.store)
+				}
+			}
+			wantsProblem(t, p, c.says)
+		})
+	}
+}
+
+func wantsProblem(t *testing.T, p *problems, says string) {
+	t.Helper()
+	for _, problem := range p.list {
+		if strings.Contains(problem, says) {
+			return
+		}
+	}
+	t.Errorf("the suite found %q, and nothing that says %q", p.list, says)
+}
+
+// plain is a strategy whose token is its identity in the clear, with faults.
+type plain struct {
+	revoked                        map[string]bool
+	stale, gullible, away, swallow bool
+}
+
+func (s *plain) Issue(_ context.Context, id authn.Identity) (authn.Token, error) {
+	generation := string(rune('0' + id.Generation%10))
+	if s.stale {
+		generation = "0"
+	}
+	return authn.Token{Value: "v1:" + generation + ":" + id.Subject}, nil
+}
+
+func (s *plain) Read(_ context.Context, token string) (authn.Identity, error) {
+	rest, ok := strings.CutPrefix(token, "v1:")
+	if generation, subject, cut := strings.Cut(rest, ":"); ok && cut && len(generation) == 1 && !s.revoked[token] {
+		return authn.Identity{Subject: subject, Generation: int64(generation[0] - '0')}, nil
+	}
+	if s.gullible {
+		return authn.Identity{Subject: token}, nil
+	}
+	if s.away {
+		return authn.Identity{}, errors.New("connection refused")
+	}
+	return authn.Identity{}, authn.ErrInvalidToken
+}
+
+func TestStrategySuiteFindsFaults(t *testing.T) {
+	for what, c := range map[string]struct {
+		strategy authn.Strategy
+		part     int
+		says     string
+	}{
+		"stale generation":          {&plain{stale: true}, 0, "must die with the password"},
+		"gullible":                  {&plain{gullible: true}, 1, "accepted a token that was not issued"},
+		"unsigned":                  {&plain{}, 1, "accepted a token that was not issued"},
+		"away":                      {&plain{away: true}, 1, "any other error is 503"},
+		"one token for two log-ins": {revocable{&plain{}}, 3, "can't be revoked alone"},
+		"swallowed":                 {&forgetful{}, 3, "says that it didn't"},
+	} {
+		p := new(problems)
+		strategyParts[c.part].run(t.Context(), p, c.strategy)
+		if t.Run(what, func(t *testing.T) { wantsProblem(t, p, c.says) }); t.Failed() {
+			return
+		}
+	}
+}
+
+type revocable struct{ *plain }
+
+func (s revocable) Revoke(context.Context, string) error { return nil }
+
+// forgetful revokes unless its context has ended, and never says so.
+type forgetful struct {
+	tokens Tokens
+}
+
+func (s *forgetful) Issue(ctx context.Context, id authn.Identity) (authn.Token, error) {
+	return s.tokens.Issue(ctx, id)
+}
+
+func (s *forgetful) Read(ctx context.Context, token string) (authn.Identity, error) {
+	return s.tokens.Read(ctx, token)
+}
+
+func (s *forgetful) Revoke(ctx context.Context, token string) error {
+	_ = s.tokens.Revoke(ctx, token)
+	return nil
+}
+
+func TestTokens(t *testing.T) {
+	TestStrategy(t, func(*testing.T) authn.Strategy { return new(Tokens) })
+}
+
+// leaky is a transport with faults.
+type leaky struct{ query, large bool }
+
+func (l leaky) Extract(r *http.Request) (string, error) {
+	if token := r.FormValue("token"); l.query && token != "" {
+		return token, nil
+	}
+	token := r.Header.Get("X-Token")
+	if token == "" {
+		return "", authn.ErrNoCredential
+	}
+	if len(token) > authn.MaxCredentialSize && !l.large {
+		return "", authn.ErrInvalidToken
+	}
+	return token, nil
+}
+
+func (leaky) Carry(token authn.Token) (*authn.Response, error) {
+	return &authn.Response{Status: 204, Header: http.Header{"X-Token": {token.Value}}}, nil
+}
+
+func headerClient(answer *http.Response) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("X-Token", answer.Header.Get("X-Token"))
+	return r
+}
+
+func TestTransportSuite(t *testing.T) {
+	TestTransport(t, leaky{}, headerClient)
+	for says, transport := range map[string]authn.Transport{
+		"query string":            leaky{query: true},
+		"more than MaxCredential": leaky{large: true},
+	} {
+		p := new(problems)
+		checkTransport(p, transport, headerClient)
+		wantsProblem(t, p, says)
+	}
+	p := new(problems)
+	checkTransport(p, leaky{}, CommonClient) // which doesn't know this header
+	wantsProblem(t, p, "came back as 0 bytes")
+}
+
+// careless is a backend with faults.
+type careless struct{ anybody, mixed bool }
+
+func (careless) Name() string { return "careless" }
+
+func (c careless) Authenticate(r *http.Request) (authn.Identity, error) {
+	subject := r.Header.Get("Subject")
+	if subject == "" && !c.anybody {
+		return authn.Identity{}, authn.ErrNoCredential
+	}
+	if c.mixed {
+		subject = "ann"
+	}
+	return authn.Identity{Subject: subject}, nil
+}
+
+func TestBackendSuite(t *testing.T) {
+	present := func(r *http.Request, subject string) { r.Header.Set("Subject", subject) }
+	TestBackend(t, careless{}, present)
+	for says, b := range map[string]authn.Backend{
+		"without a credential": careless{anybody: true},
+		"of bob's request":     careless{mixed: true},
+	} {
+		p := new(problems)
+		checkBackend(t, p, b, present)
+		wantsProblem(t, p, says)
+	}
+}
+
+func TestImpersonation(t *testing.T) {
+	store := new(Memory)
+	users, err := authn.New(store, authn.Config{}, Impersonator{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := store.Create(t.Context(), func(u *User) error { u.Email, u.IsActive = "ann@example.com", true; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := users.CurrentUser(authn.Active)
+	if got, _, err := guard.Check(As(httptest.NewRequest("GET", "/", nil), u)); err != nil || got.Email != "ann@example.com" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, _, err := guard.Check(httptest.NewRequest("GET", "/", nil)); !errors.Is(err, authn.ErrUnauthorized) {
+		t.Error(err)
+	}
+}
+
+func TestClock(t *testing.T) {
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	clock := NewClock(noon)
+	clock.Advance(time.Hour)
+	if got := clock.Now(); !got.Equal(noon.Add(time.Hour)) {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,105 @@
+package authntest
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// Client turns the answer to a log-in into a request that carries what the
+// answer gave, as a real client would.
+type Client func(answer *http.Response) *http.Request
+
+// CommonClient understands RFC 6749's JSON (a bearer token) and cookies.
+func CommonClient(answer *http.Response) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, cookie := range answer.Cookies() {
+		if cookie.MaxAge >= 0 {
+			r.AddCookie(cookie)
+		}
+	}
+	var body struct {
+		Token string `json:"access_token"`
+	}
+	if answer.Body != nil && json.NewDecoder(answer.Body).Decode(&body) == nil && body.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+body.Token)
+	}
+	return r
+}
+
+// TestTransport runs the suite of [authn.Transport], and of [authn.Clearer]
+// where the transport is one. client says how an answer's credential is sent
+// back; nil stands for [CommonClient].
+func TestTransport(t *testing.T, transport authn.Transport, client Client) {
+	if client == nil {
+		client = CommonClient
+	}
+	p := new(problems)
+	checkTransport(p, transport, client)
+	p.report(t)
+}
+
+func checkTransport(p *problems, transport authn.Transport, client Client) {
+	if token, err := transport.Extract(httptest.NewRequest(http.MethodGet, "/", nil)); !errors.Is(err, authn.ErrNoCredential) || token != "" {
+		p.add("Extract of a request without a credential: %v, want ErrNoCredential", err)
+	}
+	atOnce(many, func(i int) {
+		token := strings.Repeat("Token-._~", i+1)
+		answer := carry(p, transport, token)
+		if answer == nil {
+			return
+		}
+		got, err := transport.Extract(client(answer))
+		if err != nil || got != token {
+			p.add("Extract: a token of %d bytes came back as %d bytes, %v", len(token), len(got), err)
+		}
+	})
+	if answer := carry(p, transport, strings.Repeat("a", authn.MaxCredentialSize+1)); answer != nil {
+		if token, err := transport.Extract(client(answer)); err == nil && len(token) > authn.MaxCredentialSize {
+			p.add("Extract returned a token of more than MaxCredentialSize bytes")
+		}
+	}
+	query := httptest.NewRequest(http.MethodGet, "/?access_token=secret&token=secret", nil)
+	if _, err := transport.Extract(query); err == nil {
+		p.add("Extract took a token from the query string, which is logged everywhere")
+	}
+	if clearer, ok := transport.(authn.Clearer); ok {
+		answer := written(p, clearer.Clear())
+		if _, err := transport.Extract(client(answer)); !errors.Is(err, authn.ErrNoCredential) {
+			p.add("Extract after Clear: %v, want ErrNoCredential", err)
+		}
+	}
+}
+
+func carry(p *problems, transport authn.Transport, token string) *http.Response {
+	res, err := transport.Carry(authn.Token{Value: token, ExpiresAt: time.Now().Add(time.Hour)})
+	if err != nil {
+		if len(token) <= authn.MaxCredentialSize {
+			p.add("Carry: %v", err)
+		}
+		return nil
+	}
+	return written(p, res)
+}
+
+// written is the answer as a client sees it.
+func written(p *problems, res *authn.Response) *http.Response {
+	w := httptest.NewRecorder()
+	if err := res.Write(w); err != nil {
+		p.add("the answer can't be written: %v", err)
+	}
+	answer := w.Result()
+	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+		p.add("the answer's status is %d", answer.StatusCode)
+	}
+	if answer.Header.Get("Cache-Control") != "no-store" {
+		p.add("the answer may be cached")
+	}
+	return answer
+}
