@@ -4,6 +4,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME = 60s
+MODULES = bench examples/custom-strategy
 SHELL = bash
 
 .PHONY: test lint fuzz
@@ -11,12 +12,13 @@ SHELL = bash
 # The race detector needs cgo, and Go turns that off where it finds no C compiler.
 test:
 	@race=-race; [ "$$(go env CGO_ENABLED)" = 1 ] || { race=; echo 'make: NO RACE DETECTOR, for want of a C compiler: apt-get install gcc libc6-dev | dnf install gcc | xcode-select --install' >&2; }; \
-	set -x; .ci/with-services go test $$race -shuffle=on ./...
+	set -ex; .ci/with-services go test $$race -shuffle=on ./...; \
+	cd examples/custom-strategy && go test $$race -shuffle=on ./...
 
 lint:
 	@unformatted=$$(gofmt -l .) && if [ "$$unformatted" ]; then echo 'not formatted (gofmt -w .):' $$unformatted; exit 1; fi
 	go vet ./...
-	cd bench && go vet ./... && go mod tidy -diff
+	for module in $(MODULES); do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
 

@@ -1,12 +1,10 @@
 package docs_test
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -40,48 +38,6 @@ func Example_backends() {
 	// Output:
 	// 2 <nil>
 	// true
-}
-
-// Tickets is a strategy of one's own: random tokens in memory.
-type Tickets struct {
-	mu      sync.Mutex
-	tickets map[string]authn.Identity
-}
-
-func (s *Tickets) Issue(_ context.Context, id authn.Identity) (authn.Token, error) {
-	ticket := rand.Text()
-	id.User = nil
-	id.ExpiresAt = id.IssuedAt.Add(time.Hour)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tickets[ticket] = id
-	return authn.Token{Value: ticket, ExpiresAt: id.ExpiresAt}, nil
-}
-
-func (s *Tickets) Read(_ context.Context, token string) (authn.Identity, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id, ok := s.tickets[token]
-	if !ok || time.Now().After(id.ExpiresAt) {
-		return authn.Identity{}, authn.ErrInvalidToken
-	}
-	return id, nil
-}
-
-// Revoke makes it a strategy with a log-out route.
-func (s *Tickets) Revoke(_ context.Context, token string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.tickets, token)
-	return nil
-}
-
-func Example_ownStrategy() {
-	tickets := backends.New("tickets", backends.Bearer{}, &Tickets{tickets: map[string]authn.Identity{}})
-
-	_, canLogOut := authn.Can[authn.LogoutBackend](tickets)
-	fmt.Println(canLogOut)
-	// Output: true
 }
 
 // Header is a transport of one's own: the token in a header of its own.
