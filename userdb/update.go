@@ -3,7 +3,9 @@ package userdb
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"reflect"
+	"time"
 
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/schema"
@@ -12,8 +14,12 @@ import (
 )
 
 // maxAttempts is how often an update begins anew because another one came
-// between, before the database counts as busy.
-const maxAttempts = 20
+// between, before the database counts as busy; longestPause is how long it
+// pauses before that at most.
+const (
+	maxAttempts  = 100
+	longestPause = 20 * time.Millisecond
+)
 
 var errContended = errors.New("userdb: the user is being changed by others all the time")
 
@@ -22,7 +28,10 @@ var errContended = errors.New("userdb: the user is being changed by others all t
 // [authn.ErrUserNotFound], [authn.ErrUserExists], [authn.ErrConflict],
 // [authn.ErrRejected].
 func (s *Store[T, U]) Update(ctx context.Context, id string, change func(U) error) (U, error) {
-	for range maxAttempts {
+	for attempt := range maxAttempts {
+		if err := pause(ctx, attempt); err != nil {
+			return nil, err
+		}
 		before, after, err := s.loadTwice(ctx, id)
 		if err != nil {
 			return nil, err
@@ -39,6 +48,23 @@ func (s *Store[T, U]) Update(ctx context.Context, id string, change func(U) erro
 		}
 	}
 	return nil, errContended
+}
+
+// pause lets others finish first, for a time by chance that grows with the
+// attempts.
+func pause(ctx context.Context, attempt int) error {
+	if attempt == 0 {
+		return nil
+	}
+	most := min(time.Duration(attempt)*time.Millisecond, longestPause)
+	timer := time.NewTimer(rand.N(most))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // loadTwice returns two copies of a user that share no memory.
