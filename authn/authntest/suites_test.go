@@ -141,8 +141,8 @@ func wantsProblem(t *testing.T, p *problems, says string) {
 
 // plain is a strategy whose token is its identity in the clear, with faults.
 type plain struct {
-	revoked                        map[string]bool
-	stale, gullible, away, swallow bool
+	revoked               map[string]bool
+	stale, gullible, away bool
 }
 
 func (s *plain) Issue(_ context.Context, id authn.Identity) (authn.Token, error) {
