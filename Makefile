@@ -1,5 +1,6 @@
 # make test   every test, on SQLite, Postgres and Redis
 # make lint   format, vet, staticcheck, go.mod
+# make bench  the figures of docs/performance, three rounds of each in turn
 # make fuzz   every fuzz target, for FUZZTIME each
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -7,7 +8,7 @@ FUZZTIME = 60s
 MODULES = bench examples/custom-strategy
 SHELL = bash
 
-.PHONY: test lint fuzz
+.PHONY: test lint fuzz bench
 
 # The race detector needs cgo, and Go turns that off where it finds no C compiler.
 test:
@@ -28,3 +29,13 @@ fuzz:
 	while read -r package target; do \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
+
+bench:
+	@mkdir -p docs/performance
+	@set -eo pipefail; cd bench; \
+	{ echo "make bench, at commit $$(git rev-parse --short HEAD), $$(go version | cut -d' ' -f3-), $$(nproc) processors"; \
+	  for round in 1 2 3; do ../.ci/with-services go test -run '^$$' -bench . -benchtime 1s .; done; \
+	  go build -o storm.test ./cmd/storm; \
+	  for round in 1 2 3; do ./storm.test -rounds 1; ./storm.test -rounds 1 -ungated; ./storm.test -rounds 1 -logins 200 -hang-up; done; \
+	} | tee ../docs/performance/raw.txt; \
+	{ head -n 1 ../docs/performance/raw.txt; echo; go run ./cmd/table <../docs/performance/raw.txt; } | tee ../docs/performance/table.md

@@ -55,6 +55,9 @@ func TestArrowsPointDown(t *testing.T) {
 		if ours, ok := strings.CutPrefix(path, module+"/"); ok && isRoom && !slices.Contains(allowed, ours) {
 			t.Errorf("%s imports %s", file, ours)
 		}
+		if strings.HasPrefix(path, "golang.org/x/crypto/") && dir != "authn/password" {
+			t.Errorf("%s imports %s: every password passes the gate of authn/password", file, path)
+		}
 		if isRoom && strings.HasPrefix(path, "github.com/labstack/") && filepath.Base(file) != "echo.go" {
 			t.Errorf("%s imports %s: Echo's types stay in echo.go", file, path)
 		}

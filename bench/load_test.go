@@ -6,43 +6,35 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	gojwt "github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+	echojwt "github.com/labstack/echo-jwt/v4"
 	"github.com/labstack/echo/v4"
-	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/userdb"
 )
 
 const people = 500
 
-func openPostgres(b *testing.B) *gorm.DB {
+// widen gives each of 32 clients a connection.
+func widen(b *testing.B, db *gorm.DB) *gorm.DB {
 	b.Helper()
-	url := os.Getenv("BENCH_DATABASE_URL")
-	if url == "" {
-		b.Skip("BENCH_DATABASE_URL names a database of the benchmark's own")
-	}
-	db, err := gorm.Open(postgres.Open(url), &gorm.Config{Logger: logger.Discard})
-	if err != nil {
-		b.Fatal(err)
-	}
 	pool, err := db.DB()
 	if err != nil {
 		b.Fatal(err)
 	}
 	pool.SetMaxOpenConns(32)
 	pool.SetMaxIdleConns(32)
-	b.Cleanup(func() { pool.Close() })
 	return db
 }
 
@@ -113,8 +105,14 @@ func floor(b *testing.B, db *gorm.DB) http.Handler {
 	})
 }
 
+// BenchmarkLoad is the guard that loads one of 500 users, for one client and
+// for 32 at once.
 func BenchmarkLoad(b *testing.B) {
-	db := openPostgres(b)
+	b.Run("sqlite", func(b *testing.B) { benchmarkLoad(b, testdb.SQLite(b)) })
+	b.Run("postgres", func(b *testing.B) { benchmarkLoad(b, widen(b, testdb.Postgres(b))) })
+}
+
+func benchmarkLoad(b *testing.B, db *gorm.DB) {
 	store, err := userdb.New[userdb.User](db)
 	if err != nil {
 		b.Fatal(err)
@@ -124,36 +122,56 @@ func BenchmarkLoad(b *testing.B) {
 		name    string
 		handler http.Handler
 	}{
-		{"floor", floor(b, db)},
+		{"by-hand", floor(b, db)},
 		{"ours", guarded(b, store, authn.Config{})},
 		{"ours-unjoined", guarded(b, store, authn.Config{SkipJoinedLoads: true})},
+		{"echo-jwt+First", echoJWTWithFirst(db)},
 	} {
-		for _, clients := range []int{1, 32} {
-			b.Run(fmt.Sprintf("%s/%d", server.name, clients), func(b *testing.B) {
-				var next atomic.Int64
-				b.ReportAllocs()
-				b.SetParallelism(max(1, clients/2))
-				work := func() {
-					r := httptest.NewRequest(http.MethodGet, "/", nil)
-					r.Header.Set("Authorization", tokens[int(next.Add(7919))%people])
-					w := httptest.NewRecorder()
-					server.handler.ServeHTTP(w, r)
-					if w.Code != http.StatusNoContent {
-						b.Error(w.Code, w.Body)
-					}
+		b.Run(server.name+"/1", func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i += 7919 {
+				visit(b, server.handler, tokens[i%people])
+			}
+		})
+		b.Run(server.name+"/32", func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetParallelism(32 / runtime.GOMAXPROCS(0))
+			var next atomic.Int64
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					visit(b, server.handler, tokens[int(next.Add(7919))%people])
 				}
-				if clients == 1 {
-					for b.Loop() {
-						work()
-					}
-					return
-				}
-				b.RunParallel(func(p *testing.PB) {
-					for p.Next() {
-						work()
-					}
-				})
 			})
-		}
+		})
 	}
+}
+
+func visit(b *testing.B, h http.Handler, token string) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", token)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusNoContent {
+		b.Error(w.Code, w.Body)
+	}
+}
+
+// echoJWTWithFirst is what people write who use echo-jwt and GORM.
+func echoJWTWithFirst(db *gorm.DB) http.Handler {
+	e := echo.New()
+	e.GET("/", ok, echojwt.WithConfig(echojwt.Config{SigningKey: secret}), func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			subject, err := c.Get("user").(*gojwt.Token).Claims.GetSubject()
+			if err != nil {
+				return echo.ErrUnauthorized
+			}
+			var u userdb.User
+			if err := db.WithContext(c.Request().Context()).First(&u, "id = ?", subject).Error; err != nil || !u.IsActive {
+				return echo.ErrUnauthorized
+			}
+			c.Set("current", &u)
+			return next(c)
+		}
+	})
+	return e
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	gojwt "github.com/golang-jwt/jwt/v5"
-	echojwt "github.com/labstack/echo-jwt/v4"
 	"github.com/labstack/echo/v4"
 
 	"github.com/echo-users/echo-users/authn"
@@ -74,15 +73,6 @@ func ours(b testing.TB) http.Handler {
 	}
 	e := echo.New()
 	e.GET("/", ok, users.CurrentUser(authn.Active).Middleware)
-	return e
-}
-
-func echoJWT(testing.TB) http.Handler {
-	e := echo.New()
-	e.GET("/", ok, echojwt.WithConfig(echojwt.Config{
-		SigningKey:     secret,
-		ParseTokenFunc: nil,
-	}))
 	return e
 }
 
@@ -150,7 +140,7 @@ func BenchmarkStateless(b *testing.B) {
 	for _, server := range []struct {
 		name string
 		make func(testing.TB) http.Handler
-	}{{"bare", bare}, {"by-hand", byHand}, {"ours", ours}, {"echo-jwt", echoJWT}} {
+	}{{"bare", bare}, {"by-hand", byHand}, {"ours", ours}, {"echo-jwt", echoJWT}, {"echo-jwt+aud", echoJWTWithAudience}, {"gin-jwt", ginJWT}, {"jwtauth", chiJWT}} {
 		for _, credential := range []struct {
 			name string
 			key  []byte

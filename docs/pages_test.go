@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,7 +41,7 @@ var (
 
 // TestLinksLeadSomewhere follows the relative links of the pages.
 func TestLinksLeadSomewhere(t *testing.T) {
-	for _, page := range append(glob(t, "*.md"), glob(t, "../*.md")...) {
+	for _, page := range slices.Concat(glob(t, "*.md"), glob(t, "*/*.md"), glob(t, "../*.md")) {
 		prose := code.ReplaceAllString(read(t, page), "")
 		for _, match := range link.FindAllStringSubmatch(prose, -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), match[1])); err != nil {

@@ -27,7 +27,7 @@ func newBatchLookups(db *gorm.DB, m *mapping) []*lookup {
 }
 
 // ByIDs loads several users in a query for each 64 ([authn.BatchStore]):
-// [authn.ErrNotSupported] where look-ups go through GORM.
+// [authn.ErrNotSupported] where look-ups go through GORM, and on SQLite.
 func (s *Store[T, U]) ByIDs(ctx context.Context, ids []string, found func(i int, u U)) error {
 	if s.byIDs == nil {
 		return authn.ErrNotSupported

@@ -53,7 +53,9 @@ func New[T any, U interface {
 	} else if !plain {
 		s.byID = newLookup(s.db, m, m.key, "? = ?", 1)
 		s.byEmail = newLookup(s.db, m, m.email, "lower(?) = lower(?)", 1)
-		s.byIDs = newBatchLookups(s.db, m)
+		if db.Name() != "sqlite" { // without round trips there is nothing to save
+			s.byIDs = newBatchLookups(s.db, m)
+		}
 	}
 	return s, nil
 }

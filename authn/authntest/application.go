@@ -3,6 +3,7 @@ package authntest
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,4 +58,46 @@ func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
+}
+
+// Outbox notes what the hooks of a manager hear of, in place of the mails that
+// an application would send. Its zero value works; safe for concurrent use.
+//
+//	var outbox authntest.Outbox[*AppUser]
+//	users.Use(outbox.Hooks())
+type Outbox[U authn.User] struct {
+	mu     sync.Mutex
+	events []Event
+}
+
+// Event is one thing that happened.
+type Event struct {
+	// Kind is "register", "login", "update" or "delete".
+	Kind string
+	// Email is the user's address afterwards.
+	Email string
+	// Changed says what an update altered.
+	Changed authn.Changed
+}
+
+// Hooks returns the hooks that note what happens.
+func (o *Outbox[U]) Hooks() authn.Hooks[U] {
+	note := func(kind string, u U, changed authn.Changed) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.events = append(o.events, Event{kind, u.AuthAccount().Email, changed})
+	}
+	return authn.Hooks[U]{
+		AfterRegister: func(_ context.Context, u U) { note("register", u, authn.Changed{}) },
+		AfterLogin:    func(_ context.Context, u U, _ *authn.Response) error { note("login", u, authn.Changed{}); return nil },
+		AfterUpdate:   func(_ context.Context, u U, changed authn.Changed) { note("update", u, changed) },
+		AfterDelete:   func(_ context.Context, u U) { note("delete", u, authn.Changed{}) },
+	}
+}
+
+// Events returns what has happened, oldest first.
+func (o *Outbox[U]) Events() []Event {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.events)
 }

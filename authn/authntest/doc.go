@@ -10,7 +10,7 @@
 //
 // It also has what an application's own tests need: [Memory], a store without
 // a database; [Impersonator], a backend that makes a request come from any
-// user in one line; and [Clock].
+// user in one line; [Clock]; and [Outbox].
 package authntest
 
 import (

@@ -20,9 +20,22 @@ func TestMemory(t *testing.T) {
 // somewhere.
 type racing struct {
 	*Memory
-	lookFirst, wholeRows, swallow, shared, caseMatters, notFound bool
-	pause                                                        func()
-	last                                                         *User
+	lookFirst, wholeRows, swallow, shared, caseMatters, notFound, twice bool
+
+	pause func()
+	last  *User
+}
+
+func (s *racing) Delete(ctx context.Context, id string) error {
+	if !s.twice {
+		return s.Memory.Delete(ctx, id)
+	}
+	if _, err := s.Memory.ByID(ctx, id); err != nil {
+		return err
+	}
+	s.pause()
+	_ = s.Memory.Delete(ctx, id)
+	return nil
 }
 
 func (s *racing) Create(ctx context.Context, fill func(*User) error) (*User, error) {
@@ -104,6 +117,7 @@ func TestStoreSuiteFindsFaults(t *testing.T) {
 	}{
 		"look-up before insert": {racing{lookFirst: true}, "one address at once", "let a unique index decide"},
 		"whole rows":            {racing{wholeRows: true}, "updates at once", "an update was lost"},
+		"non-atomic consume":    {racing{twice: true}, "deletes", "one user was deleted"},
 		"swallowed error":       {racing{swallow: true}, "updates refuse", "error became <nil>"},
 		"shared user":           {racing{shared: true}, "copies", "reached the store, or another caller"},
 		"letter case":           {racing{caseMatters: true}, "finds what was created", "letter case must not count"},
@@ -301,6 +315,34 @@ func TestImpersonation(t *testing.T) {
 	}
 	if _, _, err := guard.Check(httptest.NewRequest("GET", "/", nil)); !errors.Is(err, authn.ErrUnauthorized) {
 		t.Error(err)
+	}
+}
+
+func TestOutbox(t *testing.T) {
+	store := new(Memory)
+	users, err := authn.New(store, authn.Config{}, Impersonator{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outbox Outbox[*User]
+	users.Use(outbox.Hooks())
+	u, err := users.Register(t.Context(), "ann@example.com", "correct horse", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	email := "anna@example.com"
+	if _, err := users.Update(t.Context(), u.ID, authn.Update[*User]{Email: &email}); err != nil {
+		t.Fatal(err)
+	}
+	if err := users.Delete(t.Context(), u.ID); err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, event := range outbox.Events() {
+		kinds = append(kinds, event.Kind+" "+event.Email+" "+event.Changed.OldEmail)
+	}
+	if got := strings.Join(kinds, ", "); got != "register ann@example.com , update anna@example.com ann@example.com, delete anna@example.com " {
+		t.Error(got)
 	}
 }
 

@@ -186,3 +186,24 @@ func TestWeightsAreByMemory(t *testing.T) {
 		}
 	}
 }
+
+// Every computation, of whatever kind and for whomever, is inside the gate.
+func TestEveryHashPassesTheGate(t *testing.T) {
+	h := &Hasher{Params: cheap}
+	computed, outside := 0, 0
+	h.computing = func() {
+		computed++
+		if h.gate.inside == 0 {
+			outside++
+		}
+	}
+	if _, err := h.Hash(t.Context(), "grail"); err != nil {
+		t.Fatal(err)
+	}
+	for _, hash := range []string{"", "no hash", hashOfNFC, cheap2i, ofBcrypt2a} {
+		verify(t, h, nfd, hash) // in two forms
+	}
+	if computed != 11 || outside != 0 || h.gate.inside != 0 {
+		t.Errorf("%d computed, %d of them outside; %d still inside", computed, outside, h.gate.inside)
+	}
+}

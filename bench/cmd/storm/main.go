@@ -173,8 +173,12 @@ func storm(logins, rounds int, ungated, hangUp bool) error {
 		close(done)
 		watching.Wait()
 		slices.Sort(bystander)
-		fmt.Printf("%d log-ins at once: %d succeeded, %.1f/s; cheap route p99 %v; peak %s\n",
-			logins, succeeded, float64(succeeded)/took.Seconds(), bystander[len(bystander)*99/100].Round(100*time.Microsecond), peak(cmd.Process.Pid))
+		gate := "gate on"
+		if ungated {
+			gate = "gate off"
+		}
+		fmt.Printf("%d log-ins at once, %s: %d succeeded, %.1f/s; cheap route p99 %v; peak %s\n",
+			logins, gate, succeeded, float64(succeeded)/took.Seconds(), bystander[len(bystander)*99/100].Round(100*time.Microsecond), peak(cmd.Process.Pid))
 	}
 	return nil
 }
