@@ -37,5 +37,6 @@ bench:
 	  for round in 1 2 3; do ../.ci/with-services go test -run '^$$' -bench . -benchtime 1s .; done; \
 	  go build -o storm.test ./cmd/storm; \
 	  for round in 1 2 3; do ./storm.test -rounds 1; ./storm.test -rounds 1 -ungated; ./storm.test -rounds 1 -logins 200 -hang-up; done; \
+	  rm storm.test; \
 	} | tee ../docs/performance/raw.txt; \
 	{ head -n 1 ../docs/performance/raw.txt; echo; go run ./cmd/table <../docs/performance/raw.txt; } | tee ../docs/performance/table.md
