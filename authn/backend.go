@@ -69,6 +69,13 @@ type verifiedBackend struct{ Backend }
 func (b verifiedBackend) Unwrap() Backend        { return b.Backend }
 func (b verifiedBackend) requiresVerified() bool { return true }
 
+// Authenticate notes the demand in the identity, so that no wrapper loses it.
+func (b verifiedBackend) Authenticate(r *http.Request) (Identity, error) {
+	id, err := b.Backend.Authenticate(r)
+	id.verifiedOnly = true
+	return id, err
+}
+
 func requiresVerified(b Backend) bool {
 	_, ok := Can[interface{ requiresVerified() bool }](b)
 	return ok

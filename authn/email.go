@@ -12,6 +12,10 @@ import (
 // (RFC 5321 §4.5.3.1.3 less the angle brackets).
 const maxEmailLength = 254
 
+// dottedI is the one letter whose lower case is another letter's too: in lower
+// case a domain with it would be somebody else's.
+const dottedI = '\u0130'
+
 // NormalizeEmail returns the address as it is stored: trimmed, in NFC, its
 // domain in lower case, its local part as typed. [ErrInvalidEmail] where that
 // is no address of RFC 5321 §4.1.2 (dot-string form) or RFC 6531, where its
@@ -20,6 +24,9 @@ const maxEmailLength = 254
 func NormalizeEmail(typed string) (string, error) {
 	email := canonicalEmail(typed)
 	if len(email) > maxEmailLength || !utf8.ValidString(email) {
+		return "", ErrInvalidEmail
+	}
+	if strings.ContainsRune(typed[strings.LastIndexByte(typed, '@')+1:], dottedI) {
 		return "", ErrInvalidEmail
 	}
 	at := strings.LastIndexByte(email, '@')
@@ -79,7 +86,8 @@ func isWordRune(r rune) bool {
 	if r < utf8.RuneSelf {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 	}
-	return unicode.In(r, unicode.L, unicode.M, unicode.N)
+	return unicode.In(r, unicode.L, unicode.M, unicode.N) &&
+		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // equalFoldASCII compares as SQLite's lower() folds.

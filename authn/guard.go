@@ -82,17 +82,12 @@ func Only(backends ...string) Rule {
 // ([Guard.User]). Elsewhere, [Guard.Check] is all of it.
 type Guard[U User] struct {
 	users    *Users[U]
-	backends []guardedBackend
+	backends []Backend
 	demands  demands
 	require  []func(U) error
 
 	// The refusals, made once.
 	nobody, invalid, forbidden *HTTPError
-}
-
-type guardedBackend struct {
-	Backend
-	verified bool
 }
 
 // CurrentUser makes a guard that recognises users of this status and demands
@@ -113,7 +108,7 @@ func (m *Users[U]) CurrentUser(status Status, rules ...Rule) *Guard[U] {
 	}
 	for _, b := range m.backends {
 		if g.demands.only == nil || slices.Contains(g.demands.only, b.Name()) {
-			g.backends = append(g.backends, guardedBackend{b, requiresVerified(b)})
+			g.backends = append(g.backends, b)
 		}
 	}
 	g.nobody = g.refusal(http.StatusUnauthorized, "", ErrUnauthorized)
@@ -138,21 +133,23 @@ func (g *Guard[U]) Require(rule func(U) error) *Guard[U] {
 func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
 	var none U
 	u, id, err := g.find(r)
-	if err != nil {
-		if g.demands.optional && !errors.Is(err, ErrUnavailable) {
-			return none, r, nil
-		}
-		return none, r, err
+	if err == nil {
+		err = g.admit(u, id)
 	}
-	if err := g.admit(u, id); err != nil {
-		if g.demands.optional && !errors.Is(err, ErrUnavailable) {
-			return none, r, nil
-		}
+	switch {
+	case err == nil:
+		id.User = nil
+		return u, withPrincipal(r, &principal{user: u, identity: id}), nil
+	case !g.demands.optional || errors.Is(err, ErrUnavailable):
 		return none, r, err
+	case r.Context().Value(principalKey{}) != nil: // whom a laxer guard found
+		return none, withPrincipal(r, &principal{}), nil
 	}
-	id.User = nil
-	ctx := context.WithValue(r.Context(), principalKey{}, &principal{user: u, identity: id})
-	return u, r.WithContext(ctx), nil
+	return none, r, nil
+}
+
+func withPrincipal(r *http.Request, p *principal) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), principalKey{}, p))
 }
 
 // find returns the user whom the first backend with a valid credential names.
@@ -219,7 +216,7 @@ func (g *Guard[U]) admit(u U, id Identity) error {
 	if g.demands.superuser && !account.IsSuperuser {
 		return g.forbidden
 	}
-	if !account.IsVerified && (g.demands.verified || g.backendDemandsVerified(id.Backend)) {
+	if !account.IsVerified && (g.demands.verified || id.verifiedOnly) {
 		return g.forbidden
 	}
 	for _, rule := range g.require {
@@ -238,22 +235,13 @@ func (g *Guard[U]) admit(u U, id Identity) error {
 	return nil
 }
 
-func (g *Guard[U]) backendDemandsVerified(name string) bool {
-	for _, b := range g.backends {
-		if b.verified && b.Name() == name {
-			return true
-		}
-	}
-	return false
-}
-
 // refusal builds a guard's answer, with a challenge for each HTTP
 // authentication scheme among its backends (RFC 9110 §11.6.1, RFC 6750 §3).
 func (g *Guard[U]) refusal(status int, code string, kind error) *HTTPError {
 	header := http.Header{}
 	var schemes []string
 	for _, b := range g.backends {
-		c, ok := Can[Challenger](b.Backend)
+		c, ok := Can[Challenger](b)
 		if !ok || slices.Contains(schemes, c.Challenge()) {
 			continue
 		}

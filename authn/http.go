@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +99,11 @@ func WriteError(w http.ResponseWriter, err error) {
 
 func (e *HTTPError) setHeader(header http.Header) {
 	for name, values := range e.Header {
-		header[name] = append(header[name], values...)
+		for _, value := range values {
+			if !slices.Contains(header[name], value) { // an error handler may write it again
+				header[name] = append(header[name], value)
+			}
+		}
 	}
 	header.Set("Cache-Control", "no-store")
 }

@@ -37,11 +37,14 @@ type Identity struct {
 	// token store loaded in the same query, if it did. [Users] takes it where
 	// it has the manager's user type and applies the same rules to it.
 	User any
+
+	verifiedOnly bool // see [RequireVerified]
 }
 
 type principalKey struct{}
 
-// principal is the one value that a guard adds to a request's context.
+// principal is the one value that a guard adds to a request's context. Its
+// user is nil where an optional guard found nobody.
 type principal struct {
 	user     any
 	identity Identity
@@ -64,7 +67,7 @@ func UserFrom[U User](ctx context.Context) (U, bool) {
 // says. It reports false where [UserFrom] finds no user of any type.
 func IdentityFrom(ctx context.Context) (Identity, bool) {
 	p, ok := ctx.Value(principalKey{}).(*principal)
-	if !ok {
+	if !ok || p.user == nil {
 		return Identity{}, false
 	}
 	return p.identity, true

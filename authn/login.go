@@ -110,8 +110,12 @@ func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...st
 		return nil, unavailable(err)
 	}
 	if err := m.afterLogin(ctx, u, res); err != nil {
-		if res.Undo != nil {
-			err = errors.Join(err, res.Undo(context.WithoutCancel(ctx)))
+		if res.Undo == nil {
+			return nil, err
+		}
+		if failed := res.Undo(context.WithoutCancel(ctx)); failed != nil {
+			// A credential that was refused lives on: that comes first.
+			return nil, fmt.Errorf("%w; the log-in was refused: %w", unavailable(failed), err)
 		}
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -33,7 +34,7 @@ type PasswordHasher interface {
 // PasswordPolicy decides about new passwords, on every way that sets one.
 type PasswordPolicy interface {
 	// CheckPassword returns a [*PasswordError] to refuse. Any other error
-	// means that it couldn't decide. account is the user as it will be.
+	// means that it couldn't decide, and is [ErrUnavailable]. account is the user as it will be.
 	CheckPassword(ctx context.Context, password string, account Account) error
 }
 
@@ -61,7 +62,11 @@ func (m *Users[U]) hashNew(ctx context.Context, password string, account Account
 	}
 	account.HashedPassword = ""
 	if err := m.cfg.PasswordPolicy.CheckPassword(ctx, password, account); err != nil {
-		return "", err
+		var refused *PasswordError
+		if errors.As(err, &refused) {
+			return "", err
+		}
+		return "", unavailable(err)
 	}
 	hash, err := m.cfg.Passwords.Hash(ctx, password)
 	if err != nil {

@@ -3,6 +3,8 @@ package authn
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"net/http"
 )
 
@@ -19,6 +21,15 @@ type Response struct {
 	// refuses the log-in. Nil where nothing can be taken back.
 	Undo func(ctx context.Context) error
 }
+
+// Format prints the status alone, whatever the verb: header and body may hold
+// a token.
+func (res Response) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "[response of status %d]", res.Status)
+}
+
+// LogValue returns the status alone.
+func (res Response) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(res)) }
 
 // Write sends the response with Cache-Control: no-store (RFC 6749 §5.1).
 func (res *Response) Write(w http.ResponseWriter) error {

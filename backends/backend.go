@@ -2,6 +2,7 @@ package backends
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -91,11 +92,15 @@ func (b loginBackend) Login(ctx context.Context, id authn.Identity) (*authn.Resp
 	if err != nil {
 		return nil, err
 	}
+	revoker, revocable := b.strategy.(authn.Revoker)
 	res, err := b.transport.Carry(token)
 	if err != nil {
+		if revocable {
+			err = errors.Join(err, revoker.Revoke(context.WithoutCancel(ctx), token.Value))
+		}
 		return nil, err
 	}
-	if revoker, ok := b.strategy.(authn.Revoker); ok {
+	if revocable {
 		res.Undo = func(ctx context.Context) error { return revoker.Revoke(ctx, token.Value) }
 	}
 	return res, nil

@@ -32,11 +32,10 @@ func (c *claims) set(name string, value []byte) (err error) {
 	case "iss":
 		c.issuer, err = text(value)
 	case "sub":
-		if string(value) == "null" {
-			return nil
+		c.subject = ""
+		if c.hasSubject = string(value) != "null"; c.hasSubject {
+			c.subject, err = text(value)
 		}
-		c.hasSubject = true
-		c.subject, err = text(value)
 	case "user_id":
 		c.userID, err = text(value)
 	case "aud":

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	gojwt "github.com/golang-jwt/jwt/v5"
 )
@@ -56,10 +57,23 @@ func PrivateKey(private crypto.Signer) Key {
 	if private == nil {
 		return Key{err: errors.New("the private key is nil")}
 	}
-	switch private.(type) {
-	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+	var whole bool
+	switch private := private.(type) {
+	case *rsa.PrivateKey:
+		whole = private != nil && private.D != nil
+	case *ecdsa.PrivateKey:
+		whole = private != nil && private.Curve != nil
+		if whole {
+			_, err := private.Bytes()
+			whole = err == nil
+		}
+	case ed25519.PrivateKey:
+		whole = len(private) == ed25519.PrivateKeySize
 	default:
 		return Key{err: fmt.Errorf("private keys of type %T are not supported", private)}
+	}
+	if !whole {
+		return Key{err: errors.New("the private key is nil or incomplete")}
 	}
 	key := PublicKey(private.Public())
 	key.sign = private
@@ -73,12 +87,12 @@ func PublicKey(public crypto.PublicKey) Key {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
 		key.algorithms = []Algorithm{RS256, PS256}
-		if public.N == nil || public.N.BitLen() < minRSABits {
+		if public == nil || public.N == nil || public.N.BitLen() < minRSABits {
 			key.err = fmt.Errorf("the RSA key has fewer than %d bits", minRSABits)
 		}
 	case *ecdsa.PublicKey:
 		key.algorithms = []Algorithm{ES256}
-		if public.Curve != elliptic.P256() {
+		if !isP256(public) {
 			key.err = errors.New("ES256 needs a key on the curve P-256")
 		}
 	case ed25519.PublicKey:
@@ -91,6 +105,25 @@ func PublicKey(public crypto.PublicKey) Key {
 	}
 	return key
 }
+
+// isP256 reports whether the key is a point of the curve P-256.
+func isP256(public *ecdsa.PublicKey) bool {
+	if public == nil || public.Curve != elliptic.P256() {
+		return false
+	}
+	//lint:ignore SA1019 a key without coordinates makes Bytes panic
+	if public.X == nil || public.Y == nil {
+		return false
+	}
+	_, err := public.Bytes()
+	return err == nil
+}
+
+// Format prints "[key]", whatever the verb.
+func (Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[key]") }
+
+// LogValue returns "[key]".
+func (Key) LogValue() slog.Value { return slog.StringValue("[key]") }
 
 // method returns the key's signing method under that algorithm name, or its
 // default one.

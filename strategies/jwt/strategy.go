@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -103,6 +104,19 @@ func New(key Key, cfg Config) (*Strategy, error) {
 	return &Strategy{key: key, method: method, header: encodeHeader(method), cfg: cfg}, nil
 }
 
+// Format prints the algorithm alone, whatever the verb: fmt looks into fields
+// that are not exported, past their own methods.
+func (s Strategy) Format(f fmt.State, _ rune) {
+	if s.method == nil {
+		fmt.Fprint(f, "[JWT strategy]")
+		return
+	}
+	fmt.Fprintf(f, "[JWT strategy, %s]", s.method.Alg())
+}
+
+// LogValue returns what Format prints.
+func (s Strategy) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
+
 // CanIssue reports whether the strategy has a key that signs.
 func (s *Strategy) CanIssue() bool { return s.key.sign != nil }
 
@@ -120,7 +134,7 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 	set["iat"] = now.Unix()
 	var expiresAt time.Time
 	if s.cfg.Lifetime > 0 {
-		expiresAt = now.Add(s.cfg.Lifetime)
+		expiresAt = now.Add(s.cfg.Lifetime).Truncate(time.Second) // as exp says it
 		set["exp"] = expiresAt.Unix()
 	}
 	if len(s.cfg.Audience) > 0 {

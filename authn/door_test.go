@@ -1,0 +1,69 @@
+package authn_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestOneDoorForCredentials holds, over the parsed source, who may issue a
+// credential: the one place that does, and the one that asks for it. It counts
+// calls and method values under whatever name the receiver has.
+func TestOneDoorForCredentials(t *testing.T) {
+	var issues, logins []string
+	forEachSource(t, func(file, text string) {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, text, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		arguments := map[*ast.SelectorExpr]int{}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if called, ok := n.Fun.(*ast.SelectorExpr); ok {
+					arguments[called] = len(n.Args)
+				}
+			case *ast.SelectorExpr:
+				switch n.Sel.Name {
+				case "Issue":
+					issues = append(issues, file)
+				case "Login":
+					// Users.Login, which is the door, takes at least three.
+					if count, called := arguments[n]; !called || count < 3 {
+						logins = append(logins, file)
+					}
+				}
+			}
+			return true
+		})
+	})
+	if want := []string{"backends/backend.go"}; !slices.Equal(issues, want) {
+		t.Errorf("Strategy.Issue is used in %v, want %v", issues, want)
+	}
+	if want := []string{"authn/login.go"}; !slices.Equal(logins, want) {
+		t.Errorf("LoginBackend.Login is used in %v, want %v", logins, want)
+	}
+}
+
+// TestEchoStaysInItsGlue holds that nothing but echo.go knows Echo, but for the
+// programs that people start from.
+func TestEchoStaysInItsGlue(t *testing.T) {
+	glue := map[string]bool{}
+	forEachImport(t, func(file, path string) {
+		if strings.HasPrefix(path, "github.com/labstack/") && !strings.HasPrefix(file, "examples/") {
+			glue[file] = true
+		}
+	})
+	for _, want := range []string{"authn/echo.go", "routes/echo.go"} {
+		if !glue[want] {
+			t.Errorf("%s doesn't import Echo: does the test look?", want)
+		}
+		delete(glue, want)
+	}
+	for file := range glue {
+		t.Errorf("%s imports Echo", file)
+	}
+}
