@@ -131,14 +131,20 @@ func TestUndoOutlivesTheRequest(t *testing.T) {
 	}
 }
 
-// An error of revocation is of its own kind: the store is away (503).
+// An error of revocation is an error of the request, of its own kind: the
+// store is away (503), whatever the hook that refused wanted to answer.
 func TestAnUndoThatFailsIs503(t *testing.T) {
-	d := new(diary)
-	b := &noting{headed: "door", diary: d, undoFails: errors.New("connection refused")}
-	users, store := newGates(t, b, d, "after b", errors.New("refused"))
-	_, err := users.Login(t.Context(), "door", store.souls["ann"], "pwd")
-	if !errors.Is(err, authn.ErrUnavailable) {
-		t.Errorf("%v", err)
+	cut := errors.New("connection refused")
+	for _, refusal := range []error{errors.New("refused"), authn.ErrForbidden, &authn.HTTPError{Status: 403, Detail: "BANNED"}} {
+		b := &noting{headed: "door", diary: new(diary), undoFails: cut}
+		users, store := newGates(t, b, b.diary, "after b", refusal)
+		_, err := users.Login(t.Context(), "door", store.souls["ann"], "pwd")
+		if !errors.Is(err, authn.ErrUnavailable) || !errors.Is(err, cut) || !errors.Is(err, refusal) {
+			t.Errorf("%v", err)
+		}
+		if answer := authn.AsHTTPError(err); answer.Status != 503 || answer.Header.Get("Retry-After") == "" {
+			t.Errorf("refused with a %T: %d %v", refusal, answer.Status, answer.Detail)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package authn_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -124,6 +125,25 @@ func TestAUserWhoCameWithTheToken(t *testing.T) {
 		}
 		if id, _ := authn.IdentityFrom(r.Context()); got != c.want || id.User != nil {
 			t.Errorf("%s: %s, want %s (%v)", what, got, c.want, err)
+		}
+	}
+}
+
+// A token store that found the token and no user says so, and nothing breaks.
+func TestANilUserWhoCameWithTheToken(t *testing.T) {
+	defer func() {
+		if r := recover(); r != nil {
+			t.Errorf("a panic: %v", r)
+		}
+	}()
+	for subject, want := range map[string]string{"verified": "verified", "gone": ""} {
+		users, err := authn.New(newSouls(), authn.Config{}, saying{authn.Identity{Subject: subject, User: (*soul)(nil)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, _, err := users.CurrentUser(authn.Active).Check(request())
+		if (u != nil) != (want != "") || u != nil && u.id != want || u == nil && !errors.Is(err, authn.ErrUnauthorized) {
+			t.Errorf("%s: %v, %v", subject, u, err)
 		}
 	}
 }

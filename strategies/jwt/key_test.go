@@ -119,19 +119,24 @@ func TestASecretIsCopied(t *testing.T) {
 
 // Half a key is an error of New: not a panic, then or at the first token.
 func TestHalfKeysAreRefused(t *testing.T) {
+	keys := newKeys(t)
 	for what, key := range map[string]func() jwt.Key{
-		"nil *rsa.PrivateKey":        func() jwt.Key { return jwt.PrivateKey((*rsa.PrivateKey)(nil)) },
-		"nil *ecdsa.PrivateKey":      func() jwt.Key { return jwt.PrivateKey((*ecdsa.PrivateKey)(nil)) },
-		"nil ed25519.PrivateKey":     func() jwt.Key { return jwt.PrivateKey(ed25519.PrivateKey(nil)) },
-		"short ed25519.PrivateKey":   func() jwt.Key { return jwt.PrivateKey(ed25519.PrivateKey("short")) },
-		"nil *rsa.PublicKey":         func() jwt.Key { return jwt.PublicKey((*rsa.PublicKey)(nil)) },
-		"nil *ecdsa.PublicKey":       func() jwt.Key { return jwt.PublicKey((*ecdsa.PublicKey)(nil)) },
-		"nil ed25519.PublicKey":      func() jwt.Key { return jwt.PublicKey(ed25519.PublicKey(nil)) },
-		"nil":                        func() jwt.Key { return jwt.PublicKey(nil) },
-		"zero rsa.PublicKey":         func() jwt.Key { return jwt.PublicKey(&rsa.PublicKey{}) },
-		"zero ecdsa.PublicKey":       func() jwt.Key { return jwt.PublicKey(&ecdsa.PublicKey{}) },
-		"ecdsa.PublicKey of a curve": func() jwt.Key { return jwt.PublicKey(&ecdsa.PublicKey{Curve: elliptic.P256()}) },
-		"rsa.PublicKey by value":     func() jwt.Key { return jwt.PublicKey(rsa.PublicKey{}) },
+		"nil *rsa.PrivateKey":           func() jwt.Key { return jwt.PrivateKey((*rsa.PrivateKey)(nil)) },
+		"nil *ecdsa.PrivateKey":         func() jwt.Key { return jwt.PrivateKey((*ecdsa.PrivateKey)(nil)) },
+		"nil ed25519.PrivateKey":        func() jwt.Key { return jwt.PrivateKey(ed25519.PrivateKey(nil)) },
+		"rsa.PrivateKey, public part":   func() jwt.Key { return jwt.PrivateKey(&rsa.PrivateKey{PublicKey: keys.rsa.PublicKey}) },
+		"rsa.PrivateKey, no modulus":    func() jwt.Key { return jwt.PrivateKey(&rsa.PrivateKey{D: keys.rsa.D}) },
+		"zero ecdsa.PrivateKey":         func() jwt.Key { return jwt.PrivateKey(&ecdsa.PrivateKey{}) },
+		"ecdsa.PrivateKey, public part": func() jwt.Key { return jwt.PrivateKey(&ecdsa.PrivateKey{PublicKey: keys.ec.PublicKey}) },
+		"short ed25519.PrivateKey":      func() jwt.Key { return jwt.PrivateKey(ed25519.PrivateKey("short")) },
+		"nil *rsa.PublicKey":            func() jwt.Key { return jwt.PublicKey((*rsa.PublicKey)(nil)) },
+		"nil *ecdsa.PublicKey":          func() jwt.Key { return jwt.PublicKey((*ecdsa.PublicKey)(nil)) },
+		"nil ed25519.PublicKey":         func() jwt.Key { return jwt.PublicKey(ed25519.PublicKey(nil)) },
+		"nil":                           func() jwt.Key { return jwt.PublicKey(nil) },
+		"zero rsa.PublicKey":            func() jwt.Key { return jwt.PublicKey(&rsa.PublicKey{}) },
+		"zero ecdsa.PublicKey":          func() jwt.Key { return jwt.PublicKey(&ecdsa.PublicKey{}) },
+		"ecdsa.PublicKey of a curve":    func() jwt.Key { return jwt.PublicKey(&ecdsa.PublicKey{Curve: elliptic.P256()}) },
+		"rsa.PublicKey by value":        func() jwt.Key { return jwt.PublicKey(rsa.PublicKey{}) },
 	} {
 		func() {
 			defer func() {
