@@ -187,7 +187,7 @@ func (g *Guard[U]) find(r *http.Request) (U, Identity, error) {
 func (m *Users[U]) load(ctx context.Context, id Identity) (U, error) {
 	var none U
 	u, ok := id.User.(U)
-	if !ok {
+	if !ok || any(u) == any(none) {
 		var err error
 		if m.joined != nil {
 			u, err = found(m.joined.byID(ctx, id.Subject))

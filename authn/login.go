@@ -114,8 +114,12 @@ func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...st
 			return nil, err
 		}
 		if failed := res.Undo(context.WithoutCancel(ctx)); failed != nil {
-			// A credential that was refused lives on: that comes first.
-			return nil, fmt.Errorf("%w; the log-in was refused: %w", unavailable(failed), err)
+			// A credential that was refused lives on: that comes first,
+			// whatever the hook would have answered.
+			failed = unavailable(failed)
+			answer := *AsHTTPError(failed)
+			answer.Err = fmt.Errorf("%w; the log-in was refused: %w", failed, err)
+			return nil, &answer
 		}
 		return nil, err
 	}
