@@ -26,7 +26,7 @@ func NormalizeEmail(typed string) (string, error) {
 	if len(email) > maxEmailLength || !utf8.ValidString(email) {
 		return "", ErrInvalidEmail
 	}
-	if strings.ContainsRune(typed[strings.LastIndexByte(typed, '@')+1:], dottedI) {
+	if domain := typed[strings.LastIndexByte(typed, '@')+1:]; strings.ContainsRune(norm.NFC.String(domain), dottedI) {
 		return "", ErrInvalidEmail
 	}
 	at := strings.LastIndexByte(email, '@')

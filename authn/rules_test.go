@@ -80,7 +80,10 @@ func TestRequire(t *testing.T) {
 		return func(u *soul) error { ran = append(ran, name+" "+u.id); return err }
 	}
 	refusal := errors.New("not today")
-	base := users.CurrentUser(authn.Active, authn.Superuser).Require(rule("a", nil))
+	base := users.CurrentUser(authn.Active, authn.Superuser)
+	for _, name := range []string{"a", "b", "c"} { // three, so that a slice that grew has room for a fourth
+		base = base.Require(rule(name, nil))
+	}
 	left, right := base.Require(rule("left", nil)), base.Require(rule("right", refusal)).Require(rule("never", nil))
 	for what, c := range map[string]struct {
 		guard *authn.Guard[*soul]
@@ -88,9 +91,9 @@ func TestRequire(t *testing.T) {
 		want  error
 		ran   string
 	}{
-		"base":         {base, "super", nil, "[a super]"},
-		"left":         {left, "super", nil, "[a super left super]"},
-		"right":        {right, "super", refusal, "[a super right super]"},
+		"base":         {base, "super", nil, "[a super b super c super]"},
+		"left":         {left, "super", nil, "[a super b super c super left super]"},
+		"right":        {right, "super", refusal, "[a super b super c super right super]"},
 		"no superuser": {left, "plain", authn.ErrForbidden, "[]"},
 		"inactive":     {left, "inactive", authn.ErrUnauthorized, "[]"},
 		"nobody":       {left, "", authn.ErrUnauthorized, "[]"},

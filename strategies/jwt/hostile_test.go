@@ -1,6 +1,8 @@
 package jwt_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -183,6 +185,51 @@ func TestErrorsOfReading(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A token has one spelling: base64's unused bits are zero, and there are no
+// line breaks, also where the signature is over that very text.
+func TestATokenHasOneSpelling(t *testing.T) {
+	s := newStrategy(t, jwt.Secret(secret), jwt.Config{})
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	siblings := func(segment string) (others []string) { // with other unused bits
+		last := strings.IndexByte(alphabet, segment[len(segment)-1])
+		unused := map[int]int{2: 15, 3: 3}[len(segment)%4]
+		for bits := 1; bits <= unused; bits++ {
+			others = append(others, segment[:len(segment)-1]+string(alphabet[last|bits]))
+		}
+		return append(others, segment+"=", segment+"==", segment+"\n", "\r"+segment, segment[:1]+"\r\n"+segment[1:], segment+" ")
+	}
+	header, claims := encode(`{"alg": "HS256"}`), encode(`{"sub":"ann","aud":"fastapi-users:auth","exp":1700000001,"x":12}`)
+	if len(header)%4 < 2 || len(claims)%4 < 2 {
+		t.Fatal("the segments have no unused bits")
+	}
+	good := signEncoded(header + "." + claims)
+	if _, err := s.Read(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+	var others []string
+	for _, other := range siblings(header) {
+		others = append(others, signEncoded(other+"."+claims))
+	}
+	for _, other := range siblings(claims) {
+		others = append(others, signEncoded(header+"."+other))
+	}
+	for _, other := range siblings(good[strings.LastIndexByte(good, '.')+1:]) {
+		others = append(others, header+"."+claims+"."+other)
+	}
+	for _, token := range others {
+		if _, err := s.Read(t.Context(), token); !errors.Is(err, authn.ErrInvalidToken) {
+			t.Errorf("%q: %v", token, err)
+		}
+	}
+}
+
+// signEncoded signs two segments as they are.
+func signEncoded(unsigned string) string {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(unsigned))
+	return unsigned + "." + encode(string(mac.Sum(nil)))
 }
 
 // The longest token is accepted, and one byte more isn't, rightly signed or not.
