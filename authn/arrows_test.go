@@ -64,29 +64,6 @@ func TestArrowsPointDown(t *testing.T) {
 	})
 }
 
-// TestOneDoor holds that one place issues credentials and one place asks for it.
-func TestOneDoor(t *testing.T) {
-	for call, only := range map[string]string{
-		".strategy.Issue(": "backends/backend.go",
-		"door.Login(":      "authn/login.go",
-	} {
-		var callers []string
-		forEachSource(t, func(file, text string) {
-			for range strings.Count(text, call) {
-				callers = append(callers, file)
-			}
-		})
-		if !slices.Equal(callers, []string{only}) {
-			t.Errorf("%s is called in %v", call, callers)
-		}
-	}
-	forEachSource(t, func(file, text string) {
-		if strings.Count(text, ".Issue(") > strings.Count(text, ".strategy.Issue(") {
-			t.Errorf("%s issues credentials", file)
-		}
-	})
-}
-
 func forEachImport(t *testing.T, f func(file, path string)) {
 	t.Helper()
 	forEachSource(t, func(file, text string) {

@@ -138,7 +138,7 @@ func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
 	}
 	switch {
 	case err == nil:
-		id.User = nil
+		id.User, id.Loaded = nil, nil
 		return u, withPrincipal(r, &principal{user: u, identity: id}), nil
 	case !g.demands.optional || errors.Is(err, ErrUnavailable):
 		return none, r, err
@@ -186,7 +186,7 @@ func (g *Guard[U]) find(r *http.Request) (U, Identity, error) {
 // is of the account's present generation: [ErrInvalidToken] otherwise.
 func (m *Users[U]) load(ctx context.Context, id Identity) (U, error) {
 	var none U
-	u, ok := id.User.(U)
+	u, ok := id.Loaded.(U)
 	if !ok || any(u) == any(none) {
 		var err error
 		if m.joined != nil {

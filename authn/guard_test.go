@@ -48,7 +48,7 @@ func (b headed) Authenticate(r *http.Request) (authn.Identity, error) {
 	case "away":
 		return authn.Identity{}, errors.New("connection refused")
 	case "preloaded":
-		return authn.Identity{Subject: "pre", User: &soul{id: "pre"}}, nil
+		return authn.Identity{Subject: "pre", Loaded: &soul{id: "pre"}}, nil
 	default:
 		id := authn.Identity{Subject: value}
 		if subject, generation, ok := strings.Cut(value, "/"); ok {
@@ -170,7 +170,7 @@ func TestGuards(t *testing.T) {
 			t.Errorf("%s, %q: %q, want %q (%v)", c.guard, c.headers, got, c.want, err)
 		}
 		inContext, ok := authn.UserFrom[*soul](r.Context())
-		if identity, known := authn.IdentityFrom(r.Context()); ok != (u != nil) || inContext != u || known != ok || identity.User != nil {
+		if identity, known := authn.IdentityFrom(r.Context()); ok != (u != nil) || inContext != u || known != ok || identity.Loaded != nil {
 			t.Errorf("%s, %q: the context has %v, %+v", c.guard, c.headers, inContext, identity)
 		}
 	}

@@ -33,10 +33,13 @@ type Identity struct {
 	// Claims is what else a verified token says, as the strategy encodes it;
 	// the strategy's package reads it.
 	Claims string
-	// User is, at issue, the user who logs in; when read, a user that the
-	// token store loaded in the same query, if it did. [Users] takes it where
-	// it has the manager's user type and applies the same rules to it.
+	// User is the user who logs in, at issue alone: for claims, and not to be
+	// kept.
 	User any
+	// Loaded is a user that a token store loaded just now, in the query that
+	// read the token. [Users] takes it where it has the manager's user type,
+	// in place of loading it, and applies the same rules.
+	Loaded any
 
 	verifiedOnly bool // see [RequireVerified]
 }

@@ -112,7 +112,7 @@ func TestAUserWhoCameWithTheToken(t *testing.T) {
 		"no user":            {nil, "verified", 0, "verified"},
 		"another type, gone": {&authntest.User{ID: "pre"}, "pre", 0, "401"},
 	} {
-		users, err := authn.New(newSouls(), authn.Config{}, saying{authn.Identity{Subject: c.subject, Generation: c.generation, User: c.user}})
+		users, err := authn.New(newSouls(), authn.Config{}, saying{authn.Identity{Subject: c.subject, Generation: c.generation, Loaded: c.user}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,9 +123,21 @@ func TestAUserWhoCameWithTheToken(t *testing.T) {
 		} else {
 			got = u.id
 		}
-		if id, _ := authn.IdentityFrom(r.Context()); got != c.want || id.User != nil {
+		if id, _ := authn.IdentityFrom(r.Context()); got != c.want || id.Loaded != nil {
 			t.Errorf("%s: %s, want %s (%v)", what, got, c.want, err)
 		}
+	}
+}
+
+// A strategy that kept the user of the log-in doesn't keep them from changing.
+func TestAUserWhoWasKeptIsLoadedAnew(t *testing.T) {
+	kept := &soul{id: "renewed", Account: authn.Account{IsActive: true, IsSuperuser: true}}
+	users, err := authn.New(newSouls(), authn.Config{}, saying{authn.Identity{Subject: "renewed", User: kept}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, _, err := users.CurrentUser(authn.AnyStatus).Check(request()); u != nil || !errors.Is(err, authn.ErrUnauthorized) {
+		t.Errorf("%v, %v", u, err)
 	}
 }
 
@@ -137,7 +149,7 @@ func TestANilUserWhoCameWithTheToken(t *testing.T) {
 		}
 	}()
 	for subject, want := range map[string]string{"verified": "verified", "gone": ""} {
-		users, err := authn.New(newSouls(), authn.Config{}, saying{authn.Identity{Subject: subject, User: (*soul)(nil)}})
+		users, err := authn.New(newSouls(), authn.Config{}, saying{authn.Identity{Subject: subject, Loaded: (*soul)(nil)}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -128,7 +128,8 @@ func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...st
 
 // Logout ends the request's credential at the named backend, or takes it from
 // the client, as far as the backend can: [ErrUnauthorized] without a valid
-// credential of that backend, [ErrNotSupported], [ErrUnavailable].
+// credential of that backend, [ErrForbidden] where it takes verified users
+// alone, [ErrNotSupported], [ErrUnavailable].
 func (m *Users[U]) Logout(r *http.Request, backend string) (*Response, error) {
 	b, ok := m.Backend(backend)
 	if !ok {

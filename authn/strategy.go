@@ -9,7 +9,8 @@ import (
 // Strategy is what a token is: it issues one for an identity and reads it
 // back. Implementations are safe for concurrent use.
 type Strategy interface {
-	// Issue makes a token. id.User is the user who logs in.
+	// Issue makes a token. id.User is the user who logs in, for claims; don't
+	// keep it.
 	Issue(ctx context.Context, id Identity) (Token, error)
 	// Read verifies a token and returns what it says. A token that is
 	// malformed, expired, revoked or someone else's is [ErrInvalidToken]; any

@@ -84,8 +84,8 @@ func PublicKey(public crypto.PublicKey) Key {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
 		key.algorithms = []Algorithm{RS256, PS256}
-		if public == nil || public.N == nil || public.N.BitLen() < minRSABits {
-			key.err = fmt.Errorf("the RSA key has fewer than %d bits", minRSABits)
+		if public == nil || public.N == nil || public.N.BitLen() < minRSABits || public.E < 2 {
+			key.err = fmt.Errorf("the RSA key is incomplete or has fewer than %d bits", minRSABits)
 		}
 	case *ecdsa.PublicKey:
 		key.algorithms = []Algorithm{ES256}

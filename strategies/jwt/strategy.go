@@ -77,8 +77,8 @@ func New(key Key, cfg Config) (*Strategy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jwt: %w", err)
 	}
-	if cfg.Lifetime < 0 {
-		return nil, errors.New("jwt: the lifetime is negative")
+	if cfg.Lifetime < 0 || 0 < cfg.Lifetime && cfg.Lifetime < time.Second {
+		return nil, errors.New("jwt: the lifetime must be at least a second") // exp counts seconds
 	}
 	if cfg.Leeway < 0 || cfg.Leeway > maxLeeway {
 		return nil, fmt.Errorf("jwt: the leeway must be between 0 and %v", maxLeeway)

@@ -214,14 +214,12 @@ func TestMalformedTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	parts := strings.Split(good, ".")
-	last := good[len(good)-1]
-	sibling := strings.Replace("AEIMQUYcgkosw048", string(last), "", 1) // 43 characters: two bits are padding
 	for what, token := range map[string]string{
 		"empty": "", "dots": "..", "one segment": parts[0], "two segments": parts[0] + "." + parts[1],
 		"four segments": good + ".", "five": good + "." + good, "no signature": parts[0] + "." + parts[1] + ".",
 		"padded": good + "=", "space": " " + good, "line break": parts[0] + "." + parts[1] + ".\n" + parts[2],
 		"line break inside": parts[0] + "\r\n." + parts[1] + "." + parts[2], "signature cut": good[:len(good)-2],
-		"last bits": good[:len(good)-1] + string(sibling[0]+1), "other claims": parts[0] + ".e30." + parts[2],
+		"other claims":    parts[0] + ".e30." + parts[2],
 		"standard base64": parts[0] + "." + parts[1] + ".+/" + parts[2][2:], "long": good + strings.Repeat("a", authn.MaxCredentialSize),
 	} {
 		if _, err := s.Read(t.Context(), token); !errors.Is(err, authn.ErrInvalidToken) {
@@ -288,6 +286,8 @@ func TestNewRefuses(t *testing.T) {
 		"public of no kind":  {jwt.PublicKey("key"), jwt.Config{}, "string"},
 		"short Ed25519":      {jwt.PublicKey(ed25519.PublicKey("x")), jwt.Config{}, "length"},
 		"negative lifetime":  {jwt.Secret(secret), jwt.Config{Lifetime: -1}, "lifetime"},
+		"half a second":      {jwt.Secret(secret), jwt.Config{Lifetime: time.Second / 2}, "at least a second"},
+		"RSA without E":      {jwt.PublicKey(&rsa.PublicKey{N: small.N, E: 0}), jwt.Config{}, "RSA"},
 		"leeway of an hour":  {jwt.Secret(secret), jwt.Config{Leeway: time.Hour}, "leeway"},
 		"empty audience":     {jwt.Secret(secret), jwt.Config{Audience: []string{""}}, "audience"},
 		"audience of resets": {jwt.Secret(secret), jwt.Config{Audience: []string{"fastapi-users:reset"}}, "another purpose"},
