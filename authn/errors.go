@@ -16,6 +16,9 @@ var (
 	ErrUnauthorized = errors.New("authn: unauthorized")
 	// ErrForbidden: the user is known and isn't allowed (403).
 	ErrForbidden = errors.New("authn: forbidden")
+	// ErrCrossSite: the credential is one that browsers send by themselves, and
+	// another site had this request sent (403).
+	ErrCrossSite = errors.New("authn: cross-site request")
 	// ErrUnavailable: a store or a key is away (503). It wraps the cause.
 	ErrUnavailable = errors.New("authn: unavailable")
 
@@ -33,8 +36,10 @@ var (
 	ErrBadCredentials = errors.New("authn: bad credentials")
 	// ErrNotVerified: the backend takes verified users alone.
 	ErrNotVerified = errors.New("authn: user not verified")
-	// ErrNotSupported: the backend can't do that.
-	ErrNotSupported = errors.New("authn: not supported by this backend")
+	// ErrAlreadyVerified: there is nothing left to verify.
+	ErrAlreadyVerified = errors.New("authn: user already verified")
+	// ErrNotSupported: the backend, or the manager as it is set up, can't do that.
+	ErrNotSupported = errors.New("authn: not supported")
 
 	// ErrInvalidEmail: not an e-mail address.
 	ErrInvalidEmail = errors.New("authn: invalid e-mail address")

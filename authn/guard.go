@@ -20,7 +20,7 @@ const (
 )
 
 // Rule is a further demand of a guard: [Verified], [Superuser], [Optional],
-// [Only]. A rule of the application's own is [Guard.Require].
+// [Only], [RedirectTo]. A rule of the application's own is [Guard.Require].
 type Rule interface {
 	apply(*demands)
 }
@@ -32,6 +32,7 @@ type demands struct {
 	superuser bool
 	optional  bool
 	only      []string
+	loginPage string
 }
 
 // Demand is a [Rule] without a parameter.
@@ -43,7 +44,8 @@ const (
 	// Superuser demands a superuser: else 403.
 	Superuser
 	// Optional lets everybody through; whoever the guard would refuse is
-	// nobody. A store that is away is an error all the same.
+	// nobody. A store that is away is an error all the same, and so is a
+	// cross-site request.
 	Optional
 )
 
@@ -83,11 +85,12 @@ func Only(backends ...string) Rule {
 type Guard[U User] struct {
 	users    *Users[U]
 	backends []Backend
+	origins  []OriginChecker // of each backend, or nil
 	demands  demands
 	require  []func(U) error
 
 	// The refusals, made once.
-	nobody, invalid, forbidden *HTTPError
+	nobody, invalid, forbidden, crossSite *HTTPError
 }
 
 // CurrentUser makes a guard that recognises users of this status and demands
@@ -108,12 +111,14 @@ func (m *Users[U]) CurrentUser(status Status, rules ...Rule) *Guard[U] {
 	}
 	for _, b := range m.backends {
 		if g.demands.only == nil || slices.Contains(g.demands.only, b.Name()) {
-			g.backends = append(g.backends, b)
+			origin, _ := Can[OriginChecker](b)
+			g.backends, g.origins = append(g.backends, b), append(g.origins, origin)
 		}
 	}
 	g.nobody = g.refusal(http.StatusUnauthorized, "", ErrUnauthorized)
 	g.invalid = g.refusal(http.StatusUnauthorized, "invalid_token", ErrUnauthorized)
 	g.forbidden = g.refusal(http.StatusForbidden, "insufficient_scope", ErrForbidden)
+	g.crossSite = &HTTPError{Status: http.StatusForbidden, Detail: http.StatusText(http.StatusForbidden), Err: ErrCrossSite}
 	return g
 }
 
@@ -127,7 +132,9 @@ func (g *Guard[U]) Require(rule func(U) error) *Guard[U] {
 }
 
 // Check asks the backends in order until one yields a user, and then the
-// rules. It returns the user and the request with the user in its context
+// rules. A credential that another site had the browser send counts as none
+// ([OriginChecker]); if no other backend yields a user, the answer is 403, behind
+// an optional guard too. It returns the user and the request with the user in its context
 // ([UserFrom]), or an error that [WriteError] turns into 401, 403 or 503.
 // Behind an optional guard the user may be nil without an error.
 func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
@@ -140,8 +147,8 @@ func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
 	case err == nil:
 		id.User, id.Loaded = nil, nil
 		return u, withPrincipal(r, &principal{user: u, identity: id}), nil
-	case !g.demands.optional || errors.Is(err, ErrUnavailable):
-		return none, r, err
+	case !g.demands.optional || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrCrossSite):
+		return none, r, g.redirect(r, err)
 	case r.Context().Value(principalKey{}) != nil: // whom a laxer guard found
 		return none, withPrincipal(r, &principal{}), nil
 	}
@@ -157,11 +164,15 @@ func (g *Guard[U]) find(r *http.Request) (U, Identity, error) {
 	var none U
 	var away error
 	refusal := g.nobody
-	for _, b := range g.backends {
+	for i, b := range g.backends {
 		id, err := b.Authenticate(r)
 		if err == nil {
 			var u U
-			if u, err = g.users.load(r.Context(), id); err == nil {
+			u, err = g.users.load(r.Context(), id)
+			if err == nil && g.origins[i] != nil {
+				err = g.origins[i].CheckOrigin(r)
+			}
+			if err == nil {
 				id.Backend = b.Name()
 				return u, id, nil
 			}
@@ -169,7 +180,9 @@ func (g *Guard[U]) find(r *http.Request) (U, Identity, error) {
 		switch {
 		case errors.Is(err, ErrUnavailable):
 			away = err
-		case errors.Is(err, ErrNoCredential):
+		case errors.Is(err, ErrCrossSite):
+			refusal = g.crossSite
+		case errors.Is(err, ErrNoCredential), refusal == g.crossSite:
 		case errors.Is(err, ErrInvalidToken):
 			refusal = g.invalid
 		default:

@@ -6,10 +6,24 @@ import "context"
 // request's context. Every field may be nil. [Users.Use] adds a set; the sets
 // run in the order in which they were added.
 //
-// The rule for errors is in the types: a hook that returns an error can
-// refuse, and its error is the flow's; what a hook without one hears of has
-// happened.
+// What an error does is said by a hook's kind:
+//
+//   - Before…, DuringRegister and AfterLogin can refuse: their error is the
+//     flow's, and nothing of it happens.
+//   - The other After… hooks hear of what has happened, before the answer, and
+//     have no error.
+//   - Those that send mail (AfterRequestVerify, AfterForgotPassword, Notify) run
+//     in the background, so that no answer waits for them or tells of them.
+//     Their error is logged; with [Config.Outbox] they are called again, all
+//     sets of them, until there is none, for a day.
+//
+// A hook that hears and has slow work to do hands it to [Users.Background].
 type Hooks[U User] struct {
+	// DuringRegister runs in the transaction that inserts the user, with a
+	// context that carries it (userdb.Tx), so that the application's own rows
+	// come with the user or not at all. It needs a store with transactions
+	// ([Transactor]).
+	DuringRegister func(ctx context.Context, u U) error
 	// AfterRegister hears of a new user.
 	AfterRegister func(ctx context.Context, u U)
 
@@ -23,7 +37,20 @@ type Hooks[U User] struct {
 	// AfterUpdate hears what was changed.
 	AfterUpdate func(ctx context.Context, u U, changed Changed)
 
-	// BeforeDelete may refuse.
+	// AfterRequestVerify sends the token to u's address, which it proves.
+	AfterRequestVerify func(ctx context.Context, u U, token Token) error
+	// AfterVerify hears that u's address is verified.
+	AfterVerify func(ctx context.Context, u U)
+	// AfterForgotPassword sends the token to u's address.
+	AfterForgotPassword func(ctx context.Context, u U, token Token) error
+	// AfterResetPassword hears that u has a new password.
+	AfterResetPassword func(ctx context.Context, u U)
+	// Notify tells the person, at the notice's address, what was changed
+	// (OWASP ASVS 5.0, 6.3.7). u is the user as it is now.
+	Notify func(ctx context.Context, u U, notice Notice) error
+
+	// BeforeDelete may refuse. It runs in the transaction that deletes, where
+	// the store has them.
 	BeforeDelete func(ctx context.Context, u U) error
 	// AfterDelete hears of a user who is gone.
 	AfterDelete func(ctx context.Context, u U)
@@ -39,8 +66,65 @@ type Changed struct {
 	Fields []string
 }
 
-// Use adds hooks. Call it before the first request is served.
-func (m *Users[U]) Use(h Hooks[U]) { m.hooks = append(m.hooks, h) }
+// notices are what the person is told of.
+func (c Changed) notices() []NoticeKind {
+	var kinds []NoticeKind
+	if c.Password {
+		kinds = append(kinds, PasswordChanged)
+	}
+	if c.Email {
+		kinds = append(kinds, EmailChanged)
+	}
+	return kinds
+}
+
+// NoticeKind says what a person is told.
+type NoticeKind string
+
+const (
+	// PasswordChanged: by the user, by a superuser, or by a reset.
+	PasswordChanged NoticeKind = "password-changed"
+	// EmailChanged: the notice goes to the address that was replaced.
+	EmailChanged NoticeKind = "email-changed"
+)
+
+// Notice is what a person is told, and where.
+type Notice struct {
+	Kind NoticeKind
+	// Email is the address before the change, the same where it didn't change.
+	Email string
+}
+
+// Use adds hooks. Call it before the first request is served. It panics for
+// DuringRegister where the store has no transactions.
+func (m *Users[U]) Use(h Hooks[U]) {
+	if _, ok := m.store.(Transactor); h.DuringRegister != nil && !ok {
+		panic("authn: DuringRegister needs a store with transactions, an authn.Transactor")
+	}
+	m.hooks = append(m.hooks, h)
+}
+
+// sharesRegistration reports whether any hook needs registration's transaction.
+func (m *Users[U]) sharesRegistration() bool {
+	for _, h := range m.hooks {
+		if h.DuringRegister != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Users[U]) duringRegister(ctx context.Context, u U) error {
+	for _, h := range m.hooks {
+		if h.DuringRegister == nil {
+			continue
+		}
+		if err := h.DuringRegister(ctx, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (m *Users[U]) afterRegister(ctx context.Context, u U) {
 	for _, h := range m.hooks {
@@ -80,6 +164,68 @@ func (m *Users[U]) afterUpdate(ctx context.Context, u U, changed Changed) {
 			h.AfterUpdate(ctx, u, changed)
 		}
 	}
+}
+
+func (m *Users[U]) afterRequestVerify(ctx context.Context, u U, token Token) error {
+	for _, h := range m.hooks {
+		if h.AfterRequestVerify == nil {
+			continue
+		}
+		if err := h.AfterRequestVerify(ctx, u, token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Users[U]) afterVerify(ctx context.Context, u U) {
+	for _, h := range m.hooks {
+		if h.AfterVerify != nil {
+			h.AfterVerify(ctx, u)
+		}
+	}
+}
+
+func (m *Users[U]) afterForgotPassword(ctx context.Context, u U, token Token) error {
+	for _, h := range m.hooks {
+		if h.AfterForgotPassword == nil {
+			continue
+		}
+		if err := h.AfterForgotPassword(ctx, u, token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Users[U]) afterResetPassword(ctx context.Context, u U) {
+	for _, h := range m.hooks {
+		if h.AfterResetPassword != nil {
+			h.AfterResetPassword(ctx, u)
+		}
+	}
+}
+
+// notifies reports whether anybody is told anything.
+func (m *Users[U]) notifies() bool {
+	for _, h := range m.hooks {
+		if h.Notify != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Users[U]) notify(ctx context.Context, u U, notice Notice) error {
+	for _, h := range m.hooks {
+		if h.Notify == nil {
+			continue
+		}
+		if err := h.Notify(ctx, u, notice); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *Users[U]) beforeDelete(ctx context.Context, u U) error {

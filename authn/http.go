@@ -62,11 +62,11 @@ func AsHTTPError(err error) *HTTPError {
 		header = http.Header{"Retry-After": {retryAfter(err)}}
 	case errors.Is(err, ErrUnauthorized), errors.Is(err, ErrInvalidToken), errors.Is(err, ErrNoCredential):
 		status = http.StatusUnauthorized
-	case errors.Is(err, ErrForbidden):
+	case errors.Is(err, ErrForbidden), errors.Is(err, ErrCrossSite):
 		status = http.StatusForbidden
 	case errors.Is(err, ErrUserNotFound), errors.Is(err, ErrNotSupported):
 		status = http.StatusNotFound
-	case errors.Is(err, ErrBadCredentials), errors.Is(err, ErrNotVerified), errors.As(err, &weak):
+	case errors.Is(err, ErrBadCredentials), errors.Is(err, ErrNotVerified), errors.Is(err, ErrAlreadyVerified), errors.As(err, &weak):
 		status = http.StatusBadRequest
 	case errors.Is(err, ErrUserExists), errors.Is(err, ErrConflict):
 		status = http.StatusConflict

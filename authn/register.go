@@ -5,9 +5,10 @@ import (
 	"errors"
 )
 
-// Register makes an active user. fill, which may be nil, sets the
+// Register makes an active user, in one transaction with what
+// [Hooks.DuringRegister] adds. fill, which may be nil, sets the
 // application's own fields (and, called by the application's own code, flags);
-// its error is returned as it is. [ErrInvalidEmail], [*PasswordError],
+// its error and a hook's are returned as they are. [ErrInvalidEmail], [*PasswordError],
 // [ErrPasswordTooLong], [ErrUserExists], [ErrConflict], [ErrRejected],
 // [ErrUnavailable].
 //
@@ -25,14 +26,28 @@ func (m *Users[U]) Register(ctx context.Context, email, password string, fill fu
 		return none, err
 	}
 
+	var u U
 	var refused error
-	u, err := m.store.Create(ctx, func(u U) error {
-		*u.AuthAccount() = account
-		if fill != nil {
-			refused = fill(u)
+	create := func(ctx context.Context) error {
+		var err error
+		u, err = m.store.Create(ctx, func(u U) error {
+			*u.AuthAccount() = account
+			if fill != nil {
+				refused = fill(u)
+			}
+			return refused
+		})
+		if err == nil {
+			refused = m.duringRegister(ctx, u)
+			err = refused
 		}
-		return refused
-	})
+		return err
+	}
+	if m.sharesRegistration() {
+		err = m.inTransaction(ctx, create)
+	} else {
+		err = create(ctx)
+	}
 	if err != nil {
 		return none, written(err, refused)
 	}

@@ -33,3 +33,21 @@ type Store[U User] interface {
 	// Delete removes the user. [ErrUserNotFound].
 	Delete(ctx context.Context, id string) error
 }
+
+// Transactor is a [Store] that has transactions.
+type Transactor interface {
+	// InTransaction calls f with a context that carries a transaction: what is
+	// called with it, of this store and of others on the same database, is part
+	// of it. It is committed when f returns nil; else nothing of it happened,
+	// and f's error is returned as it is. With a context that carries one
+	// already, f is a part of that.
+	InTransaction(ctx context.Context, f func(ctx context.Context) error) error
+}
+
+// inTransaction calls f in a transaction, where the store has them.
+func (m *Users[U]) inTransaction(ctx context.Context, f func(ctx context.Context) error) error {
+	if store, ok := m.store.(Transactor); ok {
+		return store.InTransaction(ctx, f)
+	}
+	return f(ctx)
+}

@@ -28,3 +28,13 @@ type Challenger interface {
 	// Challenge returns the scheme, such as "Bearer".
 	Challenge() string
 }
+
+// OriginChecker is a [Transport], or a [Backend], whose credential browsers
+// send by themselves, whichever site has the request sent, as cookies. Guards
+// and log-ins ask it; a transport of cookies without it is open to cross-site
+// request forgery.
+type OriginChecker interface {
+	// CheckOrigin returns [ErrCrossSite] for a request that can change
+	// something, or that opens a WebSocket, and that another site had sent.
+	CheckOrigin(r *http.Request) error
+}

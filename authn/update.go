@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"log/slog"
 )
 
 // Update says what to change of a user. A nil field stays as it is.
@@ -24,7 +25,8 @@ type Update[U User] struct {
 //
 // A new address makes the user unverified, unless IsVerified says otherwise.
 // A new password, and becoming active again, void every credential issued
-// before. Either all of the update happens or nothing.
+// before. Of a new password or address the person is told, at the old address
+// ([Hooks.Notify]). Either all of the update happens or nothing.
 func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, error) {
 	var none U
 	var email, hash string
@@ -50,7 +52,7 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 
 	var changed Changed
 	var refused error
-	u, err := m.store.Update(ctx, id, func(u U) error {
+	u, err := m.updateAndTell(ctx, id, func(u U) (Changed, error) {
 		account := u.AuthAccount()
 		before := *account
 		if up.Email != nil && email != account.Email {
@@ -71,12 +73,58 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 		if up.Own != nil {
 			refused = up.Own(u)
 		}
-		return refused
+		return changed, refused
 	})
 	if err != nil {
 		return none, written(err, refused)
 	}
 	m.afterUpdate(ctx, u, changed)
+	return u, nil
+}
+
+// updateAndTell is [Store.Update], and has the user told of a changed password
+// or address. What an outbox keeps of that is part of the transaction.
+func (m *Users[U]) updateAndTell(ctx context.Context, id string, change func(U) (Changed, error)) (U, error) {
+	var u U
+	var errands []Errand
+	update := func(ctx context.Context) error {
+		var changed Changed
+		var before string
+		var err error
+		u, err = m.store.Update(ctx, id, func(u U) error {
+			before = u.AuthAccount().Email
+			var err error
+			changed, err = change(u)
+			return err
+		})
+		if err != nil || !m.notifies() {
+			return err
+		}
+		errands = nil
+		for _, kind := range changed.notices() {
+			e, err := m.keep(ctx, Errand{Kind: string(kind), UserID: u.AuthID(), Email: before})
+			if err != nil {
+				return err
+			}
+			errands = append(errands, e)
+		}
+		return nil
+	}
+	var err error
+	if m.cfg.Outbox != nil && m.notifies() {
+		err = m.inTransaction(ctx, update)
+	} else {
+		err = update(ctx)
+	}
+	if err != nil {
+		var none U
+		return none, err
+	}
+	for _, e := range errands {
+		if err := m.dispatch(ctx, e); err != nil {
+			m.cfg.Logger.ErrorContext(ctx, "authn: a user was not told of a change", slog.String("change", e.Kind), slog.String("user", e.UserID), slog.Any("error", err))
+		}
+	}
 	return u, nil
 }
 
@@ -107,11 +155,15 @@ func (m *Users[U]) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.beforeDelete(ctx, u); err != nil {
-		return err
-	}
-	if err := m.store.Delete(ctx, u.AuthID()); err != nil {
-		return written(err, nil)
+	var refused error
+	err = m.inTransaction(ctx, func(ctx context.Context) error {
+		if refused = m.beforeDelete(ctx, u); refused != nil {
+			return refused
+		}
+		return m.store.Delete(ctx, u.AuthID())
+	})
+	if err != nil {
+		return written(err, refused)
 	}
 	m.afterDelete(ctx, u)
 	return nil

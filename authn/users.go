@@ -19,6 +19,7 @@ type Users[U User] struct {
 	backends []Backend
 	hooks    []Hooks[U]
 	joined   *joiner[U] // nil where loads are not joined
+	runner   *runner
 	cfg      Config
 }
 
@@ -31,6 +32,19 @@ type Config struct {
 	PasswordPolicy PasswordPolicy
 	// Realm is named in WWW-Authenticate (RFC 9110 §11.5). Defaults to "users".
 	Realm string
+	// VerifyTokens makes the tokens that prove an address, such as
+	// strategies/jwt's. Without them, nobody can be verified but by
+	// [Users.Update].
+	VerifyTokens MailedTokens
+	// ResetTokens makes the tokens with which a forgotten password is replaced,
+	// with a key of their own. Without them, none can be.
+	ResetTokens MailedTokens
+	// Background bounds the work that goes on after the answer.
+	Background Background
+	// Outbox keeps mails until they are sent, through a crash. Without one,
+	// mails that wait or fail are lost with the process; an orderly
+	// [Users.Shutdown] loses none. See [Users.DeliverOutbox].
+	Outbox Outbox
 	// SkipJoinedLoads has each guard load its user in a query of its own,
 	// also where the store is a [BatchStore].
 	SkipJoinedLoads bool
@@ -70,6 +84,7 @@ func New[U User](store Store[U], cfg Config, backends ...Backend) (*Users[U], er
 		cfg.Logger = slog.Default()
 	}
 	m := &Users[U]{store: store, backends: slices.Clone(backends), cfg: cfg}
+	m.runner = newRunner(cfg.Background, cfg.Logger)
 	if !cfg.SkipJoinedLoads {
 		m.joined = newJoiner(store)
 	}

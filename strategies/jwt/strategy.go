@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -63,17 +62,15 @@ const (
 // Strategy issues and reads JSON Web Tokens. It implements [authn.Strategy]
 // and is safe for concurrent use.
 type Strategy struct {
-	key    Key
-	method gojwt.SigningMethod
-	header string // of the tokens that the strategy issues, encoded
-	cfg    Config
+	signer
+	cfg Config
 }
 
 // New returns a strategy of this key, or an error that says what is wrong
 // with the key or the options. With a [PublicKey] it is a verifier, which
 // can't issue.
 func New(key Key, cfg Config) (*Strategy, error) {
-	method, err := key.method(cfg.Algorithm, cfg.InsecureShortSecret)
+	signer, err := newSigner(key, cfg.Algorithm, cfg.InsecureShortSecret, "JWT", isAccessType)
 	if err != nil {
 		return nil, fmt.Errorf("jwt: %w", err)
 	}
@@ -101,21 +98,12 @@ func New(key Key, cfg Config) (*Strategy, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Strategy{key: key, method: method, header: encodeHeader(method), cfg: cfg}, nil
+	return &Strategy{signer: signer, cfg: cfg}, nil
 }
 
-// Format prints the algorithm alone, whatever the verb: fmt looks into fields
-// that are not exported, past their own methods.
-func (s Strategy) Format(f fmt.State, _ rune) {
-	if s.method == nil {
-		fmt.Fprint(f, "[JWT strategy]")
-		return
-	}
-	fmt.Fprintf(f, "[JWT strategy, %s]", s.method.Alg())
-}
-
-// LogValue returns what Format prints.
-func (s Strategy) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
+// isAccessType accepts "JWT", as fastapi-users writes it, and "at+jwt" of
+// RFC 9068 §2.1.
+func isAccessType(typ string) bool { return typ == "jwt" || typ == "at+jwt" }
 
 // CanIssue reports whether the strategy has a key that signs.
 func (s *Strategy) CanIssue() bool { return s.key.sign != nil }
@@ -167,12 +155,9 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 			return authn.Token{}, err
 		}
 	}
-	value, err := gojwt.NewWithClaims(s.method, set).SignedString(s.key.sign)
+	value, err := s.sign(set)
 	if err != nil {
-		return authn.Token{}, fmt.Errorf("jwt: signing failed: %w", err)
-	}
-	if len(value) > authn.MaxCredentialSize {
-		return authn.Token{}, fmt.Errorf("jwt: with its custom claims the token has %d bytes, and %d are accepted", len(value), authn.MaxCredentialSize)
+		return authn.Token{}, err
 	}
 	return authn.Token{Value: value, ExpiresAt: expiresAt}, nil
 }
@@ -181,12 +166,12 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 // with it is [authn.ErrInvalidToken], joined with golang-jwt's error of that
 // kind, such as jwt.ErrTokenExpired.
 func (s *Strategy) Read(_ context.Context, token string) (authn.Identity, error) {
-	payload, err := s.verify(token)
+	payload, _, err := s.verify(token)
 	if err != nil {
 		return authn.Identity{}, err
 	}
 	var c claims
-	if err := decodeClaims(payload, &c); err != nil {
+	if err := decodeClaims(payload, c.set); err != nil {
 		return authn.Identity{}, err
 	}
 	if err := s.validate(&c); err != nil {

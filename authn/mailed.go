@@ -1,0 +1,177 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Mailed is what a token says that is mailed to a person: whose it is, and
+// what it dies with.
+type Mailed struct {
+	// Subject is the user's id as text.
+	Subject string
+	// Email is the address that the token was mailed to, and proves.
+	Email string
+	// Generation is the account's generation when the token was made. A verify
+	// token doesn't look at it.
+	Generation int64
+	// PasswordFingerprint is a password hash of the account's password hash,
+	// in place of Email and Generation: what fastapi-users' reset tokens say.
+	PasswordFingerprint string
+	// ExpiresAt is when the token ends, set by the strategy.
+	ExpiresAt time.Time
+}
+
+// MailedTokens makes and reads the tokens of one purpose. Package
+// strategies/jwt has them. Implementations are safe for concurrent use, and
+// refuse the tokens of every other purpose.
+type MailedTokens interface {
+	// Make returns a token that says what m says.
+	Make(ctx context.Context, m Mailed) (Token, error)
+	// Open reads a token: [ErrInvalidToken] for one that is malformed, expired
+	// or of another purpose; any other error means that a store or a key is away.
+	Open(ctx context.Context, token string) (Mailed, error)
+}
+
+// open reads a mailed token and loads whom it names: [ErrInvalidToken],
+// [ErrNotSupported] where there are no such tokens.
+func (m *Users[U]) open(ctx context.Context, tokens MailedTokens, token string) (U, Mailed, error) {
+	var none U
+	if tokens == nil {
+		return none, Mailed{}, ErrNotSupported
+	}
+	if token == "" || len(token) > MaxCredentialSize {
+		return none, Mailed{}, ErrInvalidToken
+	}
+	mailed, err := tokens.Open(ctx, token)
+	if err != nil {
+		if !errors.Is(err, ErrInvalidToken) {
+			err = unavailable(err)
+		}
+		return none, Mailed{}, err
+	}
+	u, err := m.Get(ctx, mailed.Subject)
+	if errors.Is(err, ErrUserNotFound) {
+		err = ErrInvalidToken
+	}
+	return u, mailed, err
+}
+
+// RequestVerify has a token mailed to the user with this address, with which
+// they prove that it is theirs ([Hooks.AfterRequestVerify]). Whether there is
+// such a user, inactive or verified already, shows neither in the answer nor
+// in its time: whatever tells them apart happens in the background.
+// [ErrNotSupported] without [Config.VerifyTokens], [ErrUnavailable].
+func (m *Users[U]) RequestVerify(ctx context.Context, email string) error {
+	if m.cfg.VerifyTokens == nil {
+		return fmt.Errorf("%w: Config.VerifyTokens is not set", ErrNotSupported)
+	}
+	return m.requestToken(ctx, errandVerify, email)
+}
+
+// Verify makes the user verified whom a mailed token names:
+// [ErrInvalidToken], also for a token of an address that isn't theirs any
+// more, [ErrAlreadyVerified], [ErrNotSupported], [ErrUnavailable]. Of many at
+// once, one succeeds.
+func (m *Users[U]) Verify(ctx context.Context, token string) (U, error) {
+	var none U
+	u, mailed, err := m.open(ctx, m.cfg.VerifyTokens, token)
+	if err != nil {
+		return none, err
+	}
+	var refused error
+	u, err = m.store.Update(ctx, u.AuthID(), func(u U) error {
+		switch account := u.AuthAccount(); {
+		case account.Email != mailed.Email:
+			refused = ErrInvalidToken
+		case account.IsVerified:
+			refused = ErrAlreadyVerified
+		default:
+			account.IsVerified, refused = true, nil
+		}
+		return refused
+	})
+	if err != nil {
+		return none, spent(err, refused)
+	}
+	m.afterVerify(ctx, u)
+	return u, nil
+}
+
+// ForgotPassword has a token mailed to the user with this address, with which
+// they set a new password ([Hooks.AfterForgotPassword]). Whether there is such
+// an active user shows neither in the answer nor in its time.
+// [ErrNotSupported] without [Config.ResetTokens], [ErrUnavailable].
+func (m *Users[U]) ForgotPassword(ctx context.Context, email string) error {
+	if m.cfg.ResetTokens == nil {
+		return fmt.Errorf("%w: Config.ResetTokens is not set", ErrNotSupported)
+	}
+	return m.requestToken(ctx, errandReset, email)
+}
+
+// ResetPassword sets the password of the active user whom a mailed token
+// names, and voids every credential and reset token of theirs:
+// [ErrInvalidToken], also for a token made before the last change of the
+// password or of the address; [*PasswordError], [ErrPasswordTooLong] and
+// [ErrUnavailable], with which the token isn't spent; [ErrNotSupported]. Of
+// many at once, one succeeds.
+func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U, error) {
+	var none U
+	if err := checkPasswordLength(password); err != nil {
+		return none, err
+	}
+	u, mailed, err := m.open(ctx, m.cfg.ResetTokens, token)
+	if err != nil {
+		return none, err
+	}
+	before := *u.AuthAccount()
+	if !before.IsActive {
+		return none, ErrInvalidToken
+	}
+	if mailed.PasswordFingerprint == "" {
+		if before.Generation != mailed.Generation || before.Email != mailed.Email {
+			return none, ErrInvalidToken
+		}
+	} else {
+		match, _, err := m.cfg.Passwords.Verify(ctx, before.HashedPassword, mailed.PasswordFingerprint)
+		if err != nil {
+			return none, unavailable(err)
+		}
+		if !match {
+			return none, ErrInvalidToken
+		}
+	}
+	hash, err := m.hashNew(ctx, password, before)
+	if err != nil {
+		return none, err
+	}
+
+	var refused error
+	u, err = m.updateAndTell(ctx, u.AuthID(), func(u U) (Changed, error) {
+		account := u.AuthAccount()
+		refused = nil
+		if !account.IsActive || account.Generation != before.Generation || account.Email != before.Email ||
+			mailed.PasswordFingerprint != "" && account.HashedPassword != before.HashedPassword {
+			refused = ErrInvalidToken // spent meanwhile
+			return Changed{}, refused
+		}
+		account.HashedPassword = hash
+		account.Generation++
+		return Changed{Password: true}, nil
+	})
+	if err != nil {
+		return none, spent(err, refused)
+	}
+	m.afterResetPassword(ctx, u)
+	return u, nil
+}
+
+// spent tells the error of a write by which a token is used.
+func spent(err, refused error) error {
+	if errors.Is(err, ErrUserNotFound) {
+		return ErrInvalidToken
+	}
+	return written(err, refused)
+}

@@ -1,0 +1,210 @@
+package authn
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Errand is a mail to be sent: of which kind, about whom, and where to. It has
+// no token: that is made when the errand is run.
+type Errand struct {
+	ID   string
+	Kind string
+	// UserID is empty where nobody has the address: such an errand costs what
+	// another does, and comes to nothing.
+	UserID string
+	// Email is the address that the mail goes to.
+	Email     string
+	CreatedAt time.Time
+	// Attempts is how often the errand was claimed.
+	Attempts int
+}
+
+// The kinds of errands that are no [NoticeKind].
+const (
+	errandVerify = "verify"
+	errandReset  = "reset"
+)
+
+// Outbox keeps errands until they are done, so that a crash loses none
+// ([Config.Outbox]). Package userdb has one. Every method is atomic and safe
+// for concurrent use; any error means that the outbox is away.
+type Outbox interface {
+	// Put keeps an errand that is due at a time, as part of ctx' transaction
+	// where the store has begun one ([Transactor]).
+	Put(ctx context.Context, e Errand, due time.Time) error
+	// Claim returns at most n errands that are due now, each to one caller
+	// alone, and makes them due again at a later time.
+	Claim(ctx context.Context, now, again time.Time, n int) ([]Errand, error)
+	// Defer makes an errand due at another time. One that isn't there is no error.
+	Defer(ctx context.Context, id string, due time.Time) error
+	// Done removes an errand. One that isn't there is no error.
+	Done(ctx context.Context, id string) error
+}
+
+const (
+	// errandLifetime is how long an errand is tried.
+	errandLifetime = 24 * time.Hour
+	// longestDefer is the longest time between two attempts.
+	longestDefer = time.Hour
+)
+
+// requestToken sends a token of this kind to the address, if it is due to
+// anybody.
+func (m *Users[U]) requestToken(ctx context.Context, kind, email string) error {
+	u, err := m.GetByEmail(ctx, email)
+	if err != nil && !errors.Is(err, ErrUserNotFound) {
+		return err
+	}
+	e := Errand{Kind: kind}
+	if err == nil && isDue(kind, u.AuthAccount()) {
+		e.UserID, e.Email = u.AuthID(), u.AuthAccount().Email
+	}
+	e, err = m.keep(ctx, e)
+	if err != nil {
+		return err
+	}
+	return m.dispatch(ctx, e)
+}
+
+// isDue reports whether a token of this kind is for this account.
+func isDue(kind string, account *Account) bool {
+	return account.IsActive && (kind == errandReset || !account.IsVerified)
+}
+
+// keep puts an errand into the outbox, where there is one.
+func (m *Users[U]) keep(ctx context.Context, e Errand) (Errand, error) {
+	e.ID, e.CreatedAt = rand.Text(), m.cfg.Now()
+	if m.cfg.Outbox == nil {
+		return e, nil
+	}
+	return e, unavailable(m.cfg.Outbox.Put(ctx, e, e.CreatedAt.Add(m.lease())))
+}
+
+// lease is for how long an errand is the claimant's.
+func (m *Users[U]) lease() time.Duration { return 2 * m.runner.bounds.Timeout }
+
+// dispatch has an errand run in the background. One that an outbox keeps is
+// run later where there is no room.
+func (m *Users[U]) dispatch(ctx context.Context, e Errand) error {
+	err := m.Background(ctx, e.Kind, func(ctx context.Context) error { return m.run(ctx, e) })
+	if m.cfg.Outbox != nil {
+		return nil
+	}
+	return err
+}
+
+// run runs an errand and takes it out of the outbox, or defers it.
+func (m *Users[U]) run(ctx context.Context, e Errand) error {
+	err := m.mail(ctx, e)
+	if m.cfg.Outbox == nil {
+		return err
+	}
+	now := m.cfg.Now()
+	if err == nil || now.Sub(e.CreatedAt) >= errandLifetime {
+		return errors.Join(err, m.cfg.Outbox.Done(ctx, e.ID))
+	}
+	due := now.Add(min(time.Minute<<min(e.Attempts, 10), longestDefer))
+	// The context may have ended, for which the mail failed.
+	return errors.Join(err, m.cfg.Outbox.Defer(context.WithoutCancel(ctx), e.ID, due))
+}
+
+// mail has the hooks send what the errand is about.
+func (m *Users[U]) mail(ctx context.Context, e Errand) error {
+	switch e.Kind {
+	case errandVerify:
+		return m.mailToken(ctx, e, m.cfg.VerifyTokens, m.afterRequestVerify)
+	case errandReset:
+		return m.mailToken(ctx, e, m.cfg.ResetTokens, m.afterForgotPassword)
+	}
+	u, err := m.Get(ctx, e.UserID)
+	if errors.Is(err, ErrUserNotFound) {
+		return nil // who is gone needs no notice
+	}
+	if err != nil {
+		return err
+	}
+	return m.notify(ctx, u, Notice{Kind: NoticeKind(e.Kind), Email: e.Email})
+}
+
+// mailToken makes a token and has it sent. For nobody, too, it looks for the
+// user and makes a token, so that one request leaves the server as busy as
+// another.
+func (m *Users[U]) mailToken(ctx context.Context, e Errand, tokens MailedTokens, send func(context.Context, U, Token) error) error {
+	if tokens == nil {
+		return fmt.Errorf("%w: no tokens for %q any more", ErrNotSupported, e.Kind)
+	}
+	u, err := m.GetByEmail(ctx, e.Email)
+	if err != nil && !errors.Is(err, ErrUserNotFound) {
+		return err
+	}
+	mailed, due := Mailed{Subject: "nobody", Email: "nobody@example.com"}, false
+	if err == nil && u.AuthID() == e.UserID && isDue(e.Kind, u.AuthAccount()) {
+		account := u.AuthAccount()
+		mailed, due = Mailed{Subject: e.UserID, Email: account.Email, Generation: account.Generation}, true
+	}
+	token, err := tokens.Make(ctx, mailed)
+	if err != nil || !due {
+		return err
+	}
+	return send(ctx, u, token)
+}
+
+// DeliverOutbox runs the errands that are due in the outbox: those that a
+// crash left behind, and those that failed. It looks at once, and then at
+// every interval until ctx ends; with no interval, once. Several processes may
+// do so at the same time. An error of the outbox is logged, and tried again at
+// the next interval; with none, it is returned. [ErrNotSupported] without
+// [Config.Outbox].
+//
+//	go users.DeliverOutbox(ctx, 30*time.Second)
+func (m *Users[U]) DeliverOutbox(ctx context.Context, interval time.Duration) error {
+	if m.cfg.Outbox == nil {
+		return fmt.Errorf("%w: Config.Outbox is not set", ErrNotSupported)
+	}
+	if interval <= 0 {
+		return m.deliverDue(ctx)
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := m.deliverDue(ctx); err != nil && ctx.Err() == nil {
+			m.cfg.Logger.ErrorContext(ctx, "authn: the outbox is away", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// deliverDue runs all errands that are due, as many at once as the background
+// has workers.
+func (m *Users[U]) deliverDue(ctx context.Context) error {
+	for {
+		now := m.cfg.Now()
+		due, err := m.cfg.Outbox.Claim(ctx, now, now.Add(m.lease()), m.runner.bounds.Workers)
+		if err != nil {
+			return unavailable(err)
+		}
+		if len(due) == 0 {
+			return nil
+		}
+		var group sync.WaitGroup
+		for _, e := range due {
+			group.Go(func() {
+				err := m.runner.do(ctx, func(ctx context.Context) error { return m.run(ctx, e) })
+				if err != nil {
+					m.cfg.Logger.ErrorContext(ctx, "authn: an errand of the outbox failed", slog.String("kind", e.Kind), slog.Int("attempts", e.Attempts), slog.Any("error", err))
+				}
+			})
+		}
+		group.Wait()
+	}
+}

@@ -1,0 +1,169 @@
+package jwt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	gojwt "github.com/golang-jwt/jwt/v5"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// The audiences of fastapi-users' mailed tokens.
+const (
+	VerifyAudience = reservedAudience + "verify"
+	ResetAudience  = reservedAudience + "reset"
+)
+
+// MailedConfig has the options of [NewVerifyTokens] and [NewResetTokens]. Its
+// zero value is fastapi-users'.
+type MailedConfig struct {
+	// Algorithm must fit the key. Defaults to HS256, RS256, ES256 or EdDSA,
+	// after the kind of key.
+	Algorithm Algorithm
+	// Lifetime of the tokens. Defaults to one hour.
+	Lifetime time.Duration
+
+	// InsecureShortSecret allows a secret shorter than its hash, which can be
+	// guessed offline from a single token (RFC 8725 §3.5).
+	InsecureShortSecret bool
+
+	// Now is the clock. Defaults to [time.Now].
+	Now func() time.Time
+}
+
+// MailedTokens are the tokens of one purpose that are mailed to a person. It
+// implements [authn.MailedTokens] and is safe for concurrent use.
+//
+// Each purpose has a typ of its own in the header (RFC 8725 §3.11), beside
+// fastapi-users' audience, so that one never passes for another, also where
+// they share a key. The tokens of fastapi-users, whose typ is "JWT", are read
+// too.
+type MailedTokens struct {
+	signer
+	reset    bool
+	audience string
+	lifetime time.Duration
+	now      func() time.Time
+}
+
+// NewVerifyTokens returns the tokens that prove an address, for
+// [authn.Config], or an error that says what is wrong with the key or the
+// options. The key must be able to sign.
+func NewVerifyTokens(key Key, cfg MailedConfig) (*MailedTokens, error) {
+	return newMailedTokens(key, cfg, "verify+jwt", VerifyAudience, false)
+}
+
+// NewResetTokens returns the tokens with which a forgotten password is
+// replaced, for [authn.Config]. See [NewVerifyTokens].
+func NewResetTokens(key Key, cfg MailedConfig) (*MailedTokens, error) {
+	return newMailedTokens(key, cfg, "reset+jwt", ResetAudience, true)
+}
+
+func newMailedTokens(key Key, cfg MailedConfig, typ, audience string, reset bool) (*MailedTokens, error) {
+	signer, err := newSigner(key, cfg.Algorithm, cfg.InsecureShortSecret, typ, func(typ string) bool { return typ == "jwt" })
+	switch {
+	case err != nil:
+	case key.sign == nil:
+		err = errors.New("a public key verifies and can't sign")
+	case cfg.Lifetime < 0 || 0 < cfg.Lifetime && cfg.Lifetime < time.Second:
+		err = errors.New("the lifetime must be at least a second")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("jwt: %s tokens: %w", audience, err)
+	}
+	if cfg.Lifetime == 0 {
+		cfg.Lifetime = defaultLifetime
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &MailedTokens{signer: signer, reset: reset, audience: audience, lifetime: cfg.Lifetime, now: cfg.Now}, nil
+}
+
+// Make returns a token that says what m says, from now for the lifetime.
+func (t *MailedTokens) Make(_ context.Context, m authn.Mailed) (authn.Token, error) {
+	if m.Subject == "" || m.Email == "" {
+		return authn.Token{}, errors.New("jwt: a mailed token needs a subject and an address")
+	}
+	now := t.now()
+	expiresAt := now.Add(t.lifetime).Truncate(time.Second) // as exp says it
+	claims := gojwt.MapClaims{
+		"sub":   m.Subject,
+		"email": m.Email,
+		"aud":   t.audience,
+		"iat":   now.Unix(),
+		"exp":   expiresAt.Unix(),
+	}
+	if t.reset {
+		claims["gen"] = m.Generation
+	}
+	value, err := t.sign(claims)
+	return authn.Token{Value: value, ExpiresAt: expiresAt}, err
+}
+
+// Open verifies a token of this purpose: [authn.ErrInvalidToken], joined with
+// golang-jwt's error of that kind.
+func (t *MailedTokens) Open(_ context.Context, token string) (authn.Mailed, error) {
+	payload, own, err := t.verify(token)
+	if err != nil {
+		return authn.Mailed{}, err
+	}
+	var c mailedClaims
+	if err := decodeClaims(payload, c.set); err != nil {
+		return authn.Mailed{}, err
+	}
+	now := t.now()
+	switch {
+	case c.expiresAt.IsZero():
+		return authn.Mailed{}, errRequiredClaimMissing
+	case !now.Before(c.expiresAt):
+		return authn.Mailed{}, errExpired
+	case !c.notBefore.IsZero() && now.Before(c.notBefore):
+		return authn.Mailed{}, errNotValidYet
+	case !slices.Equal(c.audience, []string{t.audience}):
+		return authn.Mailed{}, errInvalidAudience
+	case c.owner() == "":
+		return authn.Mailed{}, errInvalidSubject
+	}
+	mailed := authn.Mailed{Subject: c.owner(), ExpiresAt: c.expiresAt}
+	// What the token dies with, of which it must say something.
+	switch {
+	case t.reset && !own:
+		mailed.PasswordFingerprint = c.fingerprint
+		if c.fingerprint == "" {
+			return authn.Mailed{}, errRequiredClaimMissing
+		}
+	case c.email == "" || t.reset && !c.hasGeneration:
+		return authn.Mailed{}, errRequiredClaimMissing
+	default:
+		mailed.Email, mailed.Generation = c.email, c.generation
+	}
+	return mailed, nil
+}
+
+// mailedClaims is what is read of a mailed token.
+type mailedClaims struct {
+	claims
+	email, fingerprint string
+	hasGeneration      bool
+}
+
+func (c *mailedClaims) set(name string, value []byte) (err error) {
+	switch name {
+	case "email":
+		c.email, err = text(value)
+	case "password_fgpt":
+		c.fingerprint, err = text(value)
+	case "gen":
+		c.generation, err = strconv.ParseInt(string(value), 10, 64)
+		c.hasGeneration = err == nil
+	default:
+		err = c.claims.set(name, value)
+	}
+	return err
+}
