@@ -75,7 +75,7 @@ func (l *lookup) run(ctx context.Context, values ...any) (*sql.Rows, error) {
 			values[i] = plain
 		}
 	}
-	return l.db.Statement.ConnPool.QueryContext(ctx, l.query, values...)
+	return poolOf(ctx, l.db).QueryContext(ctx, l.query, values...)
 }
 
 // scan reads the row that matches into each of the structs, which share no

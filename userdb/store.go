@@ -71,7 +71,7 @@ func (s *Store[T, U]) ByID(ctx context.Context, id string) (U, error) {
 		return only(U(u), s.byID.scan(ctx, key, u))
 	}
 	u := new(T)
-	err = s.db.WithContext(ctx).Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).Take(u).Error
+	err = session(ctx, s.db).Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).Take(u).Error
 	return only(U(u), err)
 }
 
@@ -85,7 +85,7 @@ func (s *Store[T, U]) ByEmail(ctx context.Context, email string) (U, error) {
 	if s.byEmail != nil {
 		return only(U(u), s.byEmail.scan(ctx, email, u))
 	}
-	return only(U(u), s.db.WithContext(ctx).Where("lower(?) = lower(?)", s.column(s.mapping.email), email).Take(u).Error)
+	return only(U(u), session(ctx, s.db).Where("lower(?) = lower(?)", s.column(s.mapping.email), email).Take(u).Error)
 }
 
 // only returns no user beside an error.
@@ -118,13 +118,13 @@ func (s *Store[T, U]) Create(ctx context.Context, fill func(U) error) (U, error)
 			return nil, err
 		}
 	}
-	// DO NOTHING rather than an error, which would abort a transaction that
-	// the caller is in.
-	tx := s.db.WithContext(ctx).Omit(clause.Associations).Clauses(clause.OnConflict{DoNothing: true}).Create(u)
-	if tx.Error != nil {
-		return nil, s.classify(tx.Error)
+	written, err := s.write(ctx, func(db *gorm.DB) *gorm.DB {
+		return db.Omit(clause.Associations).Clauses(clause.OnConflict{DoNothing: true}).Create(u)
+	})
+	if err != nil {
+		return nil, s.classify(err)
 	}
-	if tx.RowsAffected == 0 {
+	if !written {
 		return nil, s.conflict(ctx, u.AuthAccount().Email, nil)
 	}
 	if s.db.Name() == "sqlite" && hasIntegerKey(s.mapping) {
@@ -155,11 +155,15 @@ func (s *Store[T, U]) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	tx := s.db.WithContext(ctx).Delete(u)
-	if tx.Error != nil {
-		return s.classify(tx.Error)
+	key, _ := s.mapping.key.ValueOf(ctx, reflect.ValueOf(u).Elem())
+	deleted, err := s.write(ctx, func(db *gorm.DB) *gorm.DB {
+		// The condition is explicit: GORM would drop it for a zero key.
+		return db.Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).Delete(u)
+	})
+	if err != nil {
+		return s.classify(err)
 	}
-	if tx.RowsAffected == 0 {
+	if !deleted {
 		return authn.ErrUserNotFound
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"time"
 
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/schema"
 
@@ -102,18 +103,20 @@ func (s *Store[T, U]) writeDifference(ctx context.Context, before, after U) (boo
 		return true, nil
 	}
 	key, _ := s.mapping.key.ValueOf(ctx, old)
-	tx := s.db.WithContext(ctx).Model(after).
-		Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).
-		Select(columns)
-	for _, field := range s.mapping.account() {
-		value, _ := field.ValueOf(ctx, old)
-		tx = tx.Where(clause.Eq{Column: s.column(field), Value: value})
-	}
-	tx = tx.Updates(after)
-	if err := tx.Error; err != nil {
+	written, err := s.write(ctx, func(db *gorm.DB) *gorm.DB {
+		tx := db.Model(after).
+			Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).
+			Select(columns)
+		for _, field := range s.mapping.account() {
+			value, _ := field.ValueOf(ctx, old)
+			tx = tx.Where(clause.Eq{Column: s.column(field), Value: value})
+		}
+		return tx.Updates(after)
+	})
+	if err != nil {
 		return false, s.updateError(ctx, err, after, key)
 	}
-	return tx.RowsAffected > 0, nil
+	return written, nil
 }
 
 func differs(ctx context.Context, field *schema.Field, old, new reflect.Value) bool {

@@ -1,0 +1,85 @@
+package userdb
+
+import (
+	"context"
+	"errors"
+
+	"gorm.io/gorm"
+)
+
+type transactionKey struct{}
+
+// WithTx returns a context that carries a transaction of the application's
+// own: what a [Store] or an [Outbox] on the same database does with it is part
+// of the transaction. It must not be used after the transaction has ended, nor
+// by several goroutines at once.
+func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
+	return context.WithValue(ctx, transactionKey{}, tx)
+}
+
+// Tx returns the transaction that ctx carries: in DuringRegister and
+// BeforeDelete of [authn.Hooks], the one that the hook is a part of.
+//
+// [authn.Hooks]: https://pkg.go.dev/github.com/echo-users/echo-users/authn#Hooks
+func Tx(ctx context.Context) (*gorm.DB, bool) {
+	tx, ok := ctx.Value(transactionKey{}).(*gorm.DB)
+	if !ok {
+		return nil, false
+	}
+	return tx.Session(&gorm.Session{NewDB: true, Context: ctx}), true
+}
+
+// poolOf returns where the statements of this context go: the transaction that
+// it carries, if that is one on db's database, or db's connections.
+func poolOf(ctx context.Context, db *gorm.DB) gorm.ConnPool {
+	if tx, ok := ctx.Value(transactionKey{}).(*gorm.DB); ok && tx.ConnPool == db.ConnPool {
+		return tx.Statement.ConnPool
+	}
+	return db.Statement.ConnPool
+}
+
+// session returns db for statements of this context.
+func session(ctx context.Context, db *gorm.DB) *gorm.DB {
+	given := db.WithContext(ctx)
+	given.Statement.ConnPool = poolOf(ctx, db)
+	return given
+}
+
+// newSession is session without db's conditions.
+func newSession(ctx context.Context, db *gorm.DB) *gorm.DB {
+	given := db.Session(&gorm.Session{NewDB: true, Context: ctx})
+	given.Statement.ConnPool = poolOf(ctx, db)
+	return given
+}
+
+// InTransaction calls f with a context that carries a transaction, or a
+// savepoint within the one that ctx carries ([authn.Transactor]).
+func (s *Store[T, U]) InTransaction(ctx context.Context, f func(ctx context.Context) error) error {
+	return newSession(ctx, s.db).Transaction(func(tx *gorm.DB) error { return f(WithTx(ctx, tx)) })
+}
+
+var errNothingWritten = errors.New("userdb: nothing was written")
+
+// write runs a statement that writes a row, and reports whether it did. An
+// error, or no row, undoes what hooks of the model wrote beside it, and leaves
+// the transaction that ctx carries as it was before.
+func (s *Store[T, U]) write(ctx context.Context, statement func(db *gorm.DB) *gorm.DB) (bool, error) {
+	run := func(db *gorm.DB) error {
+		tx := statement(db)
+		if tx.Error == nil && tx.RowsAffected == 0 {
+			return errNothingWritten
+		}
+		return tx.Error
+	}
+	var err error
+	db := session(ctx, s.db)
+	if _, inside := db.Statement.ConnPool.(gorm.TxCommitter); inside || !db.SkipDefaultTransaction {
+		err = db.Transaction(run)
+	} else {
+		err = run(db)
+	}
+	if errors.Is(err, errNothingWritten) {
+		return false, nil
+	}
+	return err == nil, err
+}
