@@ -175,3 +175,11 @@ func spent(err, refused error) error {
 	}
 	return written(err, refused)
 }
+
+// CanVerify reports whether there are tokens that prove an address
+// ([Config.VerifyTokens]).
+func (m *Users[U]) CanVerify() bool { return m.cfg.VerifyTokens != nil }
+
+// CanResetPassword reports whether there are tokens with which a forgotten
+// password is replaced ([Config.ResetTokens]).
+func (m *Users[U]) CanResetPassword() bool { return m.cfg.ResetTokens != nil }

@@ -52,8 +52,8 @@ func (b *Backend) Authenticate(r *http.Request) (authn.Identity, error) {
 // As sets target, a pointer to an interface, to what transport and strategy
 // can do together, or to one of the two: [authn.LoginBackend] unless the
 // strategy only verifies, [authn.LogoutBackend] where the strategy can revoke
-// or the transport can clear, [authn.Challenger], [authn.Transport],
-// [authn.Strategy].
+// or the transport can clear, [authn.Challenger], [authn.OriginChecker],
+// [authn.Transport], [authn.Strategy].
 func (b *Backend) As(target any) bool {
 	switch target := target.(type) {
 	case *authn.LoginBackend:
@@ -71,6 +71,12 @@ func (b *Backend) As(target any) bool {
 		*target = out
 	case *authn.Challenger:
 		c, ok := b.transport.(authn.Challenger)
+		if !ok {
+			return false
+		}
+		*target = c
+	case *authn.OriginChecker:
+		c, ok := b.transport.(authn.OriginChecker)
 		if !ok {
 			return false
 		}

@@ -34,3 +34,36 @@ func JWT(key jwt.Key, cfg JWTConfig) (*Backend, error) {
 	}
 	return New(cfg.Name, Bearer{TokenURL: cfg.TokenURL}, strategy), nil
 }
+
+// CookieJWTConfig has the options of [CookieJWT]: those of the cookie and of
+// the token, and a name.
+type CookieJWTConfig struct {
+	// Name defaults to "cookie".
+	Name string
+	// Cookie has the cookie's options.
+	Cookie CookieConfig
+	// Config has the token's.
+	jwt.Config
+}
+
+// CookieJWT returns a backend of cookies that hold JSON Web Tokens, or an error
+// that names it and says what is wrong. A log-out takes the cookie from the
+// browser; the token itself is valid until it expires, so that a copy of it
+// still is a credential.
+func CookieJWT(key jwt.Key, cfg CookieJWTConfig) (*Backend, error) {
+	if cfg.Name == "" {
+		cfg.Name = "cookie"
+	}
+	if cfg.Cookie.Now == nil {
+		cfg.Cookie.Now = cfg.Now
+	}
+	strategy, err := jwt.New(key, cfg.Config)
+	if err != nil {
+		return nil, fmt.Errorf("backends: backend %q: %w", cfg.Name, err)
+	}
+	cookie, err := NewCookie(cfg.Cookie)
+	if err != nil {
+		return nil, fmt.Errorf("backends: backend %q: %w", cfg.Name, err)
+	}
+	return New(cfg.Name, cookie, strategy), nil
+}

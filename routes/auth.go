@@ -29,20 +29,44 @@ func (f *Factory[U]) Auth(backend string) List {
 
 func (f *Factory[U]) login(backend string) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		username, password, err := f.credentials(r)
+		res, err := f.Login(r, backend)
 		if err != nil {
 			return err
 		}
-		u, err := f.users.Authenticate(r.Context(), username, password)
-		if err != nil {
-			return loginError(err)
-		}
-		res, err := f.users.Login(r.Context(), backend, u, authn.MethodPassword)
-		if err != nil {
-			return loginError(err)
-		}
 		return res.Write(w)
 	}
+}
+
+// Login is what POST /login does, but for writing the answer: for a page of
+// the application's own that logs in by a form and answers with a redirect. It
+// reads the form fields "username" and "password" of r, and its errors are
+// those of the route, [*authn.HTTPError]s where the contract names them.
+func (f *Factory[U]) Login(r *http.Request, backend string) (*authn.Response, error) {
+	if err := f.users.CheckOrigin(r, backend); err != nil {
+		return nil, err
+	}
+	r.Body = http.MaxBytesReader(nil, r.Body, f.cfg.BodyLimit)
+	username, password, err := f.credentials(r)
+	if err != nil {
+		return nil, err
+	}
+	attempt, err := f.limits.login(r, username)
+	if err != nil {
+		return nil, err
+	}
+	u, err := f.users.Authenticate(r.Context(), username, password)
+	if err != nil {
+		if !errors.Is(err, authn.ErrBadCredentials) {
+			attempt.takeBack() // nothing was learnt
+		}
+		return nil, loginError(err)
+	}
+	attempt.takeBack()
+	res, err := f.users.Login(r.Context(), backend, u, authn.MethodPassword)
+	if err != nil {
+		return nil, loginError(err)
+	}
+	return res, nil
 }
 
 // credentials reads the password grant of RFC 6749 §4.3.2, whose grant_type

@@ -138,6 +138,13 @@ func (o object) text(name string, faults *Faults) *string {
 	return value
 }
 
+func (o object) required(name string, faults *Faults) *string {
+	if _, ok := o[name]; !ok {
+		*faults = append(*faults, missing("body", name))
+	}
+	return o.text(name, faults)
+}
+
 func (o object) email(faults *Faults) *string {
 	value := o.text("email", faults)
 	if value == nil {

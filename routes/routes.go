@@ -22,6 +22,10 @@ type Config[U authn.User] struct {
 	// a backend is [authn.RequireVerified].
 	RequireVerified bool
 
+	// Limits bounds how often passwords are tried and mails are asked for. Its
+	// zero value has the defaults.
+	Limits Limits
+
 	// Register declares the application's own fields at registration. It
 	// defaults to none: a field that no schema declares is ignored.
 	Register InputSchema[U]
@@ -73,8 +77,9 @@ func (l List) prefixed(prefix string) List {
 
 // Factory makes the routes of a manager.
 type Factory[U authn.User] struct {
-	users *authn.Users[U]
-	cfg   Config[U]
+	users  *authn.Users[U]
+	cfg    Config[U]
+	limits *limiter
 }
 
 // New returns a factory, or an error that says what is wrong with a schema or
@@ -111,16 +116,19 @@ func New[U authn.User](users *authn.Users[U], cfg Config[U]) (*Factory[U], error
 	if cfg.Read.make == nil {
 		cfg.Read = Output(func(u U) UserRead { return NewUserRead(u) })
 	}
-	return &Factory[U]{users: users, cfg: cfg}, nil
+	return &Factory[U]{users: users, cfg: cfg, limits: newLimiter(cfg.Limits)}, nil
 }
 
-// All returns every route: those of each backend, registration, and users.
+// All returns every route: those of each backend, registration, verification
+// and reset where the manager has tokens for them, and users.
 func (f *Factory[U]) All() List {
 	var all List
 	for _, b := range f.users.Backends() {
 		all = append(all, f.Auth(b.Name()).prefixed(f.cfg.AuthPrefix+"/"+b.Name())...)
 	}
-	all = append(all, f.Register().prefixed(f.cfg.AuthPrefix)...)
+	for _, list := range []List{f.Register(), f.Verify(), f.ResetPassword()} {
+		all = append(all, list.prefixed(f.cfg.AuthPrefix)...)
+	}
 	return append(all, f.Users().prefixed(f.cfg.UsersPrefix)...)
 }
 

@@ -30,3 +30,23 @@ func TestTheSuite(t *testing.T) {
 		})
 	}
 }
+
+func TestOutboxSuite(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+		authntest.TestOutbox(t, func(t *testing.T) authn.Outbox {
+			outbox, err := userdb.NewOutbox(db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := outbox.Migrate(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := db.Exec("DELETE FROM echo_users_outbox").Error; err != nil {
+				t.Fatal(err)
+			}
+			return outbox
+		})
+	})
+}

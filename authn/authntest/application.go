@@ -65,6 +65,8 @@ func (c *Clock) Advance(d time.Duration) {
 //
 //	var outbox authntest.Outbox[*AppUser]
 //	users.Use(outbox.Hooks())
+//
+// What is mailed is noted in the background: [authn.Users.Flush] waits for it.
 type Outbox[U authn.User] struct {
 	mu     sync.Mutex
 	events []Event
@@ -72,26 +74,54 @@ type Outbox[U authn.User] struct {
 
 // Event is one thing that happened.
 type Event struct {
-	// Kind is "register", "login", "update" or "delete".
+	// Kind is "register", "login", "update", "request-verify", "verify",
+	// "forgot-password", "reset-password", "delete", or that of an
+	// [authn.Notice].
 	Kind string
-	// Email is the user's address afterwards.
+	// Email is the user's address afterwards; of a notice, where it goes.
 	Email string
 	// Changed says what an update altered.
 	Changed authn.Changed
+	// Token is what was mailed. It doesn't print.
+	Token authn.Token
 }
 
 // Hooks returns the hooks that note what happens.
 func (o *Outbox[U]) Hooks() authn.Hooks[U] {
-	note := func(kind string, u U, changed authn.Changed) {
+	note := func(e Event) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.events = append(o.events, Event{kind, u.AuthAccount().Email, changed})
+		o.events = append(o.events, e)
+	}
+	of := func(kind string, u U) Event { return Event{Kind: kind, Email: u.AuthAccount().Email} }
+	hears := func(kind string) func(context.Context, U) {
+		return func(_ context.Context, u U) { note(of(kind, u)) }
+	}
+	mails := func(kind string) func(context.Context, U, authn.Token) error {
+		return func(_ context.Context, u U, token authn.Token) error {
+			e := of(kind, u)
+			e.Token = token
+			note(e)
+			return nil
+		}
 	}
 	return authn.Hooks[U]{
-		AfterRegister: func(_ context.Context, u U) { note("register", u, authn.Changed{}) },
-		AfterLogin:    func(_ context.Context, u U, _ *authn.Response) error { note("login", u, authn.Changed{}); return nil },
-		AfterUpdate:   func(_ context.Context, u U, changed authn.Changed) { note("update", u, changed) },
-		AfterDelete:   func(_ context.Context, u U) { note("delete", u, authn.Changed{}) },
+		AfterRegister: hears("register"),
+		AfterLogin:    func(_ context.Context, u U, _ *authn.Response) error { note(of("login", u)); return nil },
+		AfterUpdate: func(_ context.Context, u U, changed authn.Changed) {
+			e := of("update", u)
+			e.Changed = changed
+			note(e)
+		},
+		AfterRequestVerify:  mails("request-verify"),
+		AfterVerify:         hears("verify"),
+		AfterForgotPassword: mails("forgot-password"),
+		AfterResetPassword:  hears("reset-password"),
+		Notify: func(_ context.Context, _ U, notice authn.Notice) error {
+			note(Event{Kind: string(notice.Kind), Email: notice.Email})
+			return nil
+		},
+		AfterDelete: hears("delete"),
 	}
 }
 

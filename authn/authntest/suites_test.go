@@ -318,7 +318,7 @@ func TestImpersonation(t *testing.T) {
 	}
 }
 
-func TestOutbox(t *testing.T) {
+func TestOutboxNotesWhatHappens(t *testing.T) {
 	store := new(Memory)
 	users, err := authn.New(store, authn.Config{}, Impersonator{})
 	if err != nil {

@@ -1,0 +1,72 @@
+package routes
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// ResetPassword returns POST /forgot-password and POST /reset-password; no
+// routes where the manager has no [authn.Config] ResetTokens.
+func (f *Factory[U]) ResetPassword() List {
+	if !f.users.CanResetPassword() {
+		return nil
+	}
+	return List{
+		{http.MethodPost, "/forgot-password", "reset:forgot_password", f.limited(f.requestMail(f.users.ForgotPassword))},
+		{http.MethodPost, "/reset-password", "reset:reset_password", f.limited(f.resetPassword)},
+	}
+}
+
+// requestMail reads an address, has a token mailed to it, and tells nothing.
+func (f *Factory[U]) requestMail(request func(ctx context.Context, email string) error) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		body, err := decodeBody(r)
+		if err != nil {
+			return err
+		}
+		var faults Faults
+		if _, ok := body["email"]; !ok {
+			faults = append(faults, missing("body", "email"))
+		}
+		email := body.email(&faults)
+		if len(faults) > 0 {
+			return faults.httpError()
+		}
+		if err := f.limits.mail(r, *email); err != nil {
+			return err
+		}
+		if err := request(r.Context(), *email); err != nil {
+			return err
+		}
+		res := authn.Response{Status: http.StatusAccepted, Body: null}
+		return res.Write(w)
+	}
+}
+
+func (f *Factory[U]) resetPassword(w http.ResponseWriter, r *http.Request) error {
+	body, err := decodeBody(r)
+	if err != nil {
+		return err
+	}
+	var faults Faults
+	token := body.required("token", &faults)
+	if _, ok := body["password"]; !ok {
+		faults = append(faults, missing("body", "password"))
+	}
+	password := body.password(&faults)
+	if len(faults) > 0 {
+		return faults.httpError()
+	}
+	_, err = f.users.ResetPassword(r.Context(), *token, *password)
+	if errors.Is(err, authn.ErrInvalidToken) {
+		return badRequest("RESET_PASSWORD_BAD_TOKEN", err)
+	}
+	if err != nil {
+		return writeError(err, "", "RESET_PASSWORD_INVALID_PASSWORD")
+	}
+	res := authn.Response{Status: http.StatusOK, Body: null}
+	return res.Write(w)
+}
