@@ -1,6 +1,10 @@
 package authn
 
-import "github.com/labstack/echo/v4"
+import (
+	"errors"
+
+	"github.com/labstack/echo/v4"
+)
 
 // Middleware guards the routes behind it; they find the user with
 // [Guard.User] or [UserFrom].
@@ -40,8 +44,15 @@ func (g *Guard[U]) User(c echo.Context) (U, bool) {
 // whichever error handler is set: its message is the body, its headers are on
 // the response already, and its cause is within for logs and error handlers
 // of the application's own.
+//
+// An [*echo.HTTPError] that a rule or a hook of the application's returned
+// keeps its code and message.
 func EchoError(c echo.Context, err error) error {
 	answer := AsHTTPError(err)
+	var own *echo.HTTPError
+	if errors.As(err, &own) {
+		answer = &HTTPError{Status: own.Code, Detail: own.Message, Err: err}
+	}
 	answer.setHeader(c.Response().Header())
 	return &echo.HTTPError{Code: answer.Status, Message: ErrorBody{answer.Detail}, Internal: err}
 }

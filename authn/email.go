@@ -12,21 +12,21 @@ import (
 // (RFC 5321 §4.5.3.1.3 less the angle brackets).
 const maxEmailLength = 254
 
-// dottedI is the one letter whose lower case is another letter's too: in lower
-// case a domain with it would be somebody else's.
+// dottedI is the one letter whose lower case is another letter's too: where a
+// database folds it, an address with it would be somebody else's.
 const dottedI = '\u0130'
 
 // NormalizeEmail returns the address as it is stored: trimmed, in NFC, its
 // domain in lower case, its local part as typed. [ErrInvalidEmail] where that
 // is no address of RFC 5321 §4.1.2 (dot-string form) or RFC 6531, where its
 // domain has no dot, or where it has letters that merely look like others
-// (compatibility forms, invisible characters).
+// (compatibility forms, invisible characters, İ).
 func NormalizeEmail(typed string) (string, error) {
 	email := canonicalEmail(typed)
 	if len(email) > maxEmailLength || !utf8.ValidString(email) {
 		return "", ErrInvalidEmail
 	}
-	if domain := typed[strings.LastIndexByte(typed, '@')+1:]; strings.ContainsRune(norm.NFC.String(domain), dottedI) {
+	if strings.ContainsRune(norm.NFC.String(typed), dottedI) {
 		return "", ErrInvalidEmail
 	}
 	at := strings.LastIndexByte(email, '@')

@@ -55,7 +55,7 @@ func TestLowerCaseIsTheSameDomain(t *testing.T) {
 	for typed, want := range map[string]string{
 		"a@EXAMPLE.COM": "a@example.com", "a@\u00dcBER.example": "a@\u00fcber.example", "a@\u212a.example": "a@k.example", // the Kelvin sign is K in NFC
 		"a@\u0130bm.example": "", "a@I\u0307bm.example": "", // İ is no capital of i: lower case would be another's domain
-		"A@example.com": "A@example.com", "\u0130@example.com": "\u0130@example.com",
+		"A@example.com": "A@example.com", "\u0130@example.com": "", "I\u0307van@example.com": "", // Postgres folds it to i
 	} {
 		got, err := authn.NormalizeEmail(typed)
 		if got != want || (err == nil) != (want != "") {

@@ -2,18 +2,24 @@ package authn
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 )
 
 // Update says what to change of a user. A nil field stays as it is.
 type Update[U User] struct {
+	// By is who asks for it, as a guard found them, if anybody does. The update
+	// is [ErrUnauthorized] where they have another password by now, or aren't
+	// active or a superuser any more: a request that takes its time doesn't act
+	// with what a credential was good for when it began.
+	By          U
 	Email       *string
 	Password    *string
 	IsActive    *bool
 	IsSuperuser *bool
 	IsVerified  *bool
-	// Own changes the application's own fields. It may run more than once,
-	// each time on the user as stored.
+	// Own changes the application's own fields, and not the account, which is
+	// an error. It may run more than once, each time on the user as stored.
 	Own func(U) error
 	// Fields names the own fields for [Hooks.AfterUpdate].
 	Fields []string
@@ -21,7 +27,8 @@ type Update[U User] struct {
 
 // Update changes the user with this id and returns it as it is now:
 // [ErrUserNotFound], [ErrInvalidEmail], [ErrUserExists], [ErrConflict],
-// [ErrRejected], [*PasswordError], [ErrPasswordTooLong], [ErrUnavailable], or Own's error.
+// [ErrRejected], [*PasswordError], [ErrPasswordTooLong], [ErrUnauthorized],
+// [ErrUnavailable], or Own's error.
 //
 // A new address makes the user unverified, unless IsVerified says otherwise.
 // A new password, and becoming active again, void every credential issued
@@ -50,11 +57,25 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 		}
 	}
 
+	byOther := any(up.By) != any(none) && up.By.AuthID() != id
+	if byOther {
+		now, err := m.Get(ctx, up.By.AuthID())
+		if err != nil && !errors.Is(err, ErrUserNotFound) {
+			return none, err
+		}
+		if err != nil || !stillMay(*up.By.AuthAccount(), *now.AuthAccount()) {
+			return none, ErrUnauthorized
+		}
+	}
 	var changed Changed
 	var refused error
 	u, err := m.updateAndTell(ctx, id, func(u U) (Changed, error) {
 		account := u.AuthAccount()
 		before := *account
+		if any(up.By) != any(none) && !byOther && !stillMay(*up.By.AuthAccount(), before) {
+			refused = ErrUnauthorized
+			return Changed{}, refused
+		}
 		if up.Email != nil && email != account.Email {
 			account.Email, account.IsVerified = email, false
 		}
@@ -71,7 +92,10 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 		changed = difference(before, *account)
 		changed.Fields = up.Fields
 		if up.Own != nil {
-			refused = up.Own(u)
+			after := *account
+			if refused = up.Own(u); refused == nil && *account != after {
+				refused = errOwnAccount
+			}
 		}
 		return changed, refused
 	})
@@ -126,6 +150,14 @@ func (m *Users[U]) updateAndTell(ctx context.Context, id string, change func(U) 
 		}
 	}
 	return u, nil
+}
+
+var errOwnAccount = errors.New("authn: Update.Own changed the account: use the fields of Update")
+
+// stillMay reports whether a credential of the account as it was is good for as
+// much with the account as it is.
+func stillMay(was, is Account) bool {
+	return is.Generation == was.Generation && (is.IsActive || !was.IsActive) && (is.IsSuperuser || !was.IsSuperuser)
 }
 
 func set[T any](field *T, value *T) {

@@ -29,7 +29,7 @@ func (f *Factory[U]) Auth(backend string) List {
 
 func (f *Factory[U]) login(backend string) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		res, err := f.Login(r, backend)
+		res, err := f.PasswordLogin(r, backend)
 		if err != nil {
 			return err
 		}
@@ -37,11 +37,11 @@ func (f *Factory[U]) login(backend string) Handler {
 	}
 }
 
-// Login is what POST /login does, but for writing the answer: for a page of
+// PasswordLogin is what POST /login does, but for writing the answer: for a page of
 // the application's own that logs in by a form and answers with a redirect. It
 // reads the form fields "username" and "password" of r, and its errors are
 // those of the route, [*authn.HTTPError]s where the contract names them.
-func (f *Factory[U]) Login(r *http.Request, backend string) (*authn.Response, error) {
+func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Response, error) {
 	if err := f.users.CheckOrigin(r, backend); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package routes
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 
 	"github.com/echo-users/echo-users/authn"
@@ -26,6 +28,9 @@ func (f *Factory[U]) Users() List {
 
 func (f *Factory[U]) guarded(guard *authn.Guard[U], h func(w http.ResponseWriter, r *http.Request, u U) error) Handler {
 	return f.limited(func(w http.ResponseWriter, r *http.Request) error {
+		// The body first: whoever sends it slowly shall not act with what
+		// their credential was good for when they began.
+		r.Body = readAhead(r.Body)
 		u, r, err := guard.Check(r)
 		if err != nil {
 			return err
@@ -34,12 +39,25 @@ func (f *Factory[U]) guarded(guard *authn.Guard[U], h func(w http.ResponseWriter
 	})
 }
 
+// readAhead reads all of a body, and returns it with the error that ended it.
+func readAhead(body io.Reader) io.ReadCloser {
+	read, err := io.ReadAll(body)
+	if err != nil {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(read), brokenOff{err}))
+	}
+	return io.NopCloser(bytes.NewReader(read))
+}
+
+type brokenOff struct{ err error }
+
+func (b brokenOff) Read([]byte) (int, error) { return 0, b.err }
+
 func (f *Factory[U]) me(w http.ResponseWriter, _ *http.Request, u U) error {
 	return f.answer(w, http.StatusOK, u)
 }
 
 func (f *Factory[U]) patchMe(w http.ResponseWriter, r *http.Request, u U) error {
-	return f.patch(w, r, u.AuthID(), f.cfg.Update, false)
+	return f.patch(w, r, u, u.AuthID(), f.cfg.Update, false)
 }
 
 func (f *Factory[U]) getUser(w http.ResponseWriter, r *http.Request, _ U) error {
@@ -50,12 +68,12 @@ func (f *Factory[U]) getUser(w http.ResponseWriter, r *http.Request, _ U) error 
 	return f.answer(w, http.StatusOK, u)
 }
 
-func (f *Factory[U]) patchUser(w http.ResponseWriter, r *http.Request, _ U) error {
+func (f *Factory[U]) patchUser(w http.ResponseWriter, r *http.Request, by U) error {
 	u, err := f.users.Get(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	return f.patch(w, r, u.AuthID(), f.cfg.AdminUpdate, true)
+	return f.patch(w, r, by, u.AuthID(), f.cfg.AdminUpdate, true)
 }
 
 func (f *Factory[U]) deleteUser(w http.ResponseWriter, r *http.Request, _ U) error {
@@ -66,9 +84,9 @@ func (f *Factory[U]) deleteUser(w http.ResponseWriter, r *http.Request, _ U) err
 	return res.Write(w)
 }
 
-// patch updates a user by what the body has; privileged says whether flags
-// count.
-func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, id string, schema InputSchema[U], privileged bool) error {
+// patch updates a user by what the body has, for whoever the guard found;
+// privileged says whether flags count.
+func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id string, schema InputSchema[U], privileged bool) error {
 	body, err := decodeBody(r)
 	if err != nil {
 		return err
@@ -78,6 +96,7 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, id string, sc
 	}
 	var faults Faults
 	up := authn.Update[U]{
+		By:       by,
 		Email:    body.email(&faults),
 		Password: body.password(&faults),
 		Own:      schema.read(body, &faults),

@@ -4,7 +4,9 @@
 //
 //	DATABASE_URL    postgres://… or sqlite:FILE; else SQLite in memory
 //	USER_KEY        int for integer keys; else UUIDs
-//	JWT_SECRET, MY_JWT_SECRET, TOKEN_LIFETIME (seconds)
+//	JWT_SECRET, MY_JWT_SECRET, COOKIE_SECRET, RESET_SECRET, VERIFY_SECRET
+//	TOKEN_LIFETIME  seconds, of the access tokens
+//	HARDENED        1 for limits on log-ins and mails
 package main
 
 import (
@@ -23,7 +25,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/labstack/echo/v4"
 )
 
 func main() {
@@ -46,12 +47,12 @@ func run(addr string) error {
 	if err != nil {
 		return err
 	}
-	var e *echo.Echo
+	var server *server
 	switch key := os.Getenv("USER_KEY"); key {
 	case "", "uuid":
-		e, err = newServer[uuid.UUID](ctx, db, cfg)
+		server, err = newServer[uuid.UUID](ctx, db, cfg)
 	case "int":
-		e, err = newServer[int64](ctx, db, cfg)
+		server, err = newServer[int64](ctx, db, cfg)
 	default:
 		err = fmt.Errorf("USER_KEY is %q; it can be uuid or int", key)
 	}
@@ -63,9 +64,9 @@ func run(addr string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second}
+	front := &http.Server{Handler: server.echo, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- front.Serve(listener) }()
 	fmt.Println("listening on", listener.Addr())
 
 	select {
@@ -75,7 +76,10 @@ func run(addr string) error {
 	}
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
+	if err := front.Shutdown(grace); err != nil {
+		return err
+	}
+	if err := server.shutdown(grace); err != nil {
 		return err
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
@@ -90,8 +94,10 @@ func run(addr string) error {
 
 // config is what the environment says.
 type config struct {
-	jwtSecret, myJWTSecret string
-	lifetime               time.Duration
+	jwtSecret, myJWTSecret, cookieSecret, resetSecret, verifySecret string
+
+	lifetime time.Duration
+	hardened bool
 }
 
 func configFromEnv() (config, error) {
@@ -100,8 +106,12 @@ func configFromEnv() (config, error) {
 		return config{}, errors.New("TOKEN_LIFETIME must be a positive number of seconds")
 	}
 	return config{
-		jwtSecret:   cmp.Or(os.Getenv("JWT_SECRET"), "SECRET"),
-		myJWTSecret: cmp.Or(os.Getenv("MY_JWT_SECRET"), "OTHER-SECRET"),
-		lifetime:    time.Duration(seconds) * time.Second,
+		jwtSecret:    cmp.Or(os.Getenv("JWT_SECRET"), "SECRET"),
+		myJWTSecret:  cmp.Or(os.Getenv("MY_JWT_SECRET"), "OTHER-SECRET"),
+		cookieSecret: cmp.Or(os.Getenv("COOKIE_SECRET"), "COOKIE-SECRET"),
+		resetSecret:  cmp.Or(os.Getenv("RESET_SECRET"), "RESET-SECRET"),
+		verifySecret: cmp.Or(os.Getenv("VERIFY_SECRET"), "VERIFY-SECRET"),
+		lifetime:     time.Duration(seconds) * time.Second,
+		hardened:     os.Getenv("HARDENED") == "1",
 	}, nil
 }

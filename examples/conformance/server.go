@@ -19,8 +19,14 @@ type user[K userdb.Key] struct {
 	userdb.Model[K]
 }
 
+// server is the routes, and what ends after them.
+type server struct {
+	echo     *echo.Echo
+	shutdown func(context.Context) error
+}
+
 // newServer migrates the database and builds the server over it.
-func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*echo.Echo, error) {
+func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*server, error) {
 	store, err := userdb.New[user[K]](db)
 	if err != nil {
 		return nil, err
@@ -32,16 +38,32 @@ func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*ech
 	if err != nil {
 		return nil, err
 	}
-	users, err := authn.New(store, authn.Config{PasswordPolicy: authn.MinLength(3)}, list...)
+	verify, err := jwt.NewVerifyTokens(jwt.Secret([]byte(cfg.verifySecret)), jwt.MailedConfig{InsecureShortSecret: true})
+	if err != nil {
+		return nil, err
+	}
+	reset, err := jwt.NewResetTokens(jwt.Secret([]byte(cfg.resetSecret)), jwt.MailedConfig{InsecureShortSecret: true})
+	if err != nil {
+		return nil, err
+	}
+	users, err := authn.New(store, authn.Config{
+		PasswordPolicy: authn.MinLength(3),
+		VerifyTokens:   verify,
+		ResetTokens:    reset,
+	}, list...)
+	if err != nil {
+		return nil, err
+	}
+	factory, err := routes.New(users, routes.Config[*user[K]]{Limits: routes.Limits{Skip: !cfg.hardened}})
 	if err != nil {
 		return nil, err
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = routes.ErrorHandler
-	routes.Mount(e, users)
+	factory.All().Mount(e)
 	mountProtected(e, users)
 	mountTestRoutes(e, users, store)
-	return e, nil
+	return &server{echo: e, shutdown: users.Shutdown}, nil
 }
 
 func newBackends(cfg config) ([]authn.Backend, error) {
@@ -54,13 +76,7 @@ func newBackends(cfg config) ([]authn.Backend, error) {
 		{"my-jwt", cfg.myJWTSecret, false},
 		{"strict", cfg.jwtSecret + "-strict", true},
 	} {
-		backend, err := backends.JWT(jwt.Secret([]byte(b.secret)), backends.JWTConfig{
-			Name: b.name,
-			Config: jwt.Config{
-				Lifetime:            cfg.lifetime,
-				InsecureShortSecret: true,
-			},
-		})
+		backend, err := backends.JWT(jwt.Secret([]byte(b.secret)), backends.JWTConfig{Name: b.name, Config: cfg.tokens()})
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +86,18 @@ func newBackends(cfg config) ([]authn.Backend, error) {
 			list = append(list, backend)
 		}
 	}
-	return list, nil
+	cookie, err := backends.CookieJWT(jwt.Secret([]byte(cfg.cookieSecret)), backends.CookieJWTConfig{
+		Cookie: backends.CookieConfig{InsecureHTTP: true},
+		Config: cfg.tokens(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(list, cookie), nil
+}
+
+func (cfg config) tokens() jwt.Config {
+	return jwt.Config{Lifetime: cfg.lifetime, InsecureShortSecret: true}
 }
 
 // mountProtected adds a route for each kind of guard.
