@@ -34,13 +34,6 @@ type site struct {
 
 func newSite(t *testing.T, db *gorm.DB) *site {
 	t.Helper()
-	store, err := userdb.New[userdb.User](db)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	var list []authn.Backend
 	for _, name := range []string{"jwt", "other", "strict"} {
 		b, err := backends.JWT(jwt.Secret([]byte(strings.Repeat(name, 16))), backends.JWTConfig{Name: name})
@@ -50,16 +43,33 @@ func newSite(t *testing.T, db *gorm.DB) *site {
 		list = append(list, b)
 	}
 	list[2] = authn.RequireVerified(list[2])
-	users, err := authn.New(store, authn.Config{
-		Passwords:      &password.Hasher{Params: password.Params{Memory: 64, Time: 1}},
-		PasswordPolicy: authn.MinLength(3),
-	}, list...)
+	return serveSite(t, db, authn.Config{}, routes.Config[*userdb.User]{Limits: routes.Limits{Skip: true}}, list...)
+}
+
+// serveSite serves all routes over a database that it migrates, with a cheap
+// hasher.
+func serveSite(t *testing.T, db *gorm.DB, cfg authn.Config, routing routes.Config[*userdb.User], list ...authn.Backend) *site {
+	t.Helper()
+	store, err := userdb.New[userdb.User](db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Passwords = &password.Hasher{Params: password.Params{Memory: 64, Time: 1}}
+	cfg.PasswordPolicy = authn.MinLength(3)
+	users, err := authn.New(store, cfg, list...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	factory, err := routes.New(users, routing)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = routes.ErrorHandler
-	routes.Mount(e, users)
+	factory.All().Mount(e)
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	return &site{t, server.URL, users}
@@ -84,14 +94,20 @@ func (s *site) send(method, path, contentType, body, token string) reply {
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
+	return s.answer(r)
+}
+
+func (s *site) answer(r *http.Request) reply {
+	s.Helper()
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		s.Fatal(err)
+		s.Error(err) // not Fatal: some ask from goroutines
+		return reply{}
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		s.Fatal(err)
+		s.Error(err)
 	}
 	return reply{res.StatusCode, res.Header, string(bytes.TrimSpace(text))}
 }
