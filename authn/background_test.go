@@ -1,0 +1,304 @@
+package authn_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/authntest"
+)
+
+// letters are mailed tokens that say in the clear what they say.
+type letters struct{ err error }
+
+func (l letters) Make(_ context.Context, m authn.Mailed) (authn.Token, error) {
+	return authn.Token{Value: "to:" + m.Email}, l.err
+}
+
+func (l letters) Open(context.Context, string) (authn.Mailed, error) {
+	return authn.Mailed{}, authn.ErrInvalidToken
+}
+
+func newMailing(t *testing.T, cfg authn.Config) *authn.Users[*authntest.User] {
+	t.Helper()
+	cfg.Passwords, cfg.VerifyTokens, cfg.ResetTokens = &plainText{}, letters{}, letters{}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	users, err := authn.New(new(authntest.Memory), cfg, headed("h"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := users.Register(t.Context(), "ann@example.com", "password", nil); err != nil {
+		t.Fatal(err)
+	}
+	return users
+}
+
+func TestShutdownLosesNothing(t *testing.T) {
+	users := newMailing(t, authn.Config{Background: authn.Background{Workers: 2}})
+	var mu sync.Mutex
+	var sent []string
+	release := make(chan struct{})
+	users.Use(authn.Hooks[*authntest.User]{
+		AfterForgotPassword: func(ctx context.Context, u *authntest.User, token authn.Token) error {
+			<-release
+			if ctx.Err() != nil {
+				t.Error("the request's end ended the mail")
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			sent = append(sent, token.Value)
+			return nil
+		},
+	})
+	const mails = 20
+	for range mails {
+		request, end := context.WithCancel(t.Context())
+		if err := users.ForgotPassword(request, "ann@example.com"); err != nil {
+			t.Fatal(err)
+		}
+		end()
+	}
+	stopped := make(chan error)
+	go func() { stopped <- users.Shutdown(t.Context()) }()
+	close(release)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if len(sent) != mails || sent[0] != "to:ann@example.com" {
+		t.Errorf("%d of %d mails were sent: %v", len(sent), mails, sent)
+	}
+	if err := users.ForgotPassword(t.Context(), "ann@example.com"); !errors.Is(err, authn.ErrUnavailable) {
+		t.Errorf("after the shut-down: %v", err)
+	}
+}
+
+func TestShutdownWithoutPatience(t *testing.T) {
+	users := newMailing(t, authn.Config{})
+	ended := make(chan error)
+	if err := users.Background(t.Context(), "stuck", func(ctx context.Context) error {
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	impatient, end := context.WithCancel(t.Context())
+	end()
+	if err := users.Shutdown(impatient); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "1 pieces of work") {
+		t.Error(err)
+	}
+	<-ended
+}
+
+func TestBackgroundIsBounded(t *testing.T) {
+	var logged strings.Builder
+	users := newMailing(t, authn.Config{
+		Background: authn.Background{Workers: 1, Backlog: 2},
+		Logger:     slog.New(slog.NewTextHandler(&logged, nil)),
+	})
+	started, release := make(chan struct{}), make(chan struct{})
+	block := func(context.Context) error { started <- struct{}{}; <-release; return nil }
+	if err := users.Background(t.Context(), "first", block); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	for range 2 {
+		if err := users.Background(t.Context(), "waits", func(context.Context) error { panic("broken") }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := users.Background(t.Context(), "too much", block); !errors.Is(err, authn.ErrUnavailable) {
+		t.Error(err)
+	}
+	for _, email := range []string{"ann@example.com", "nobody@example.com"} { // alike
+		if err := users.ForgotPassword(t.Context(), email); !errors.Is(err, authn.ErrUnavailable) {
+			t.Errorf("%s: %v", email, err)
+		}
+	}
+	close(release)
+	if err := users.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(logged.String(), "broken"); n < 2 {
+		t.Errorf("panics are not logged: %s", logged.String())
+	}
+}
+
+// chest is an outbox in memory.
+type chest struct {
+	mu      sync.Mutex
+	errands map[string]authn.Errand
+	due     map[string]time.Time
+	err     error
+}
+
+func newChest() *chest {
+	return &chest{errands: map[string]authn.Errand{}, due: map[string]time.Time{}}
+}
+
+func (c *chest) Put(_ context.Context, e authn.Errand, due time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.errands[e.ID], c.due[e.ID] = e, due
+	}
+	return c.err
+}
+
+func (c *chest) Claim(_ context.Context, now, again time.Time, n int) ([]authn.Errand, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var claimed []authn.Errand
+	for id, e := range c.errands {
+		if len(claimed) < n && !c.due[id].After(now) {
+			e.Attempts++
+			c.errands[id], c.due[id] = e, again
+			claimed = append(claimed, e)
+		}
+	}
+	slices.SortFunc(claimed, func(a, b authn.Errand) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return claimed, c.err
+}
+
+func (c *chest) Defer(_ context.Context, id string, due time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.errands[id]; ok {
+		c.due[id] = due
+	}
+	return c.err
+}
+
+func (c *chest) Done(_ context.Context, id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.errands, id)
+	delete(c.due, id)
+	return c.err
+}
+
+func (c *chest) size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.errands)
+}
+
+func TestOutboxKeepsWhatFails(t *testing.T) {
+	clock, outbox := authntest.NewClock(time.Unix(1e9, 0)), newChest()
+	users := newMailing(t, authn.Config{Outbox: outbox, Now: clock.Now})
+	var away error
+	var sent []string
+	users.Use(authn.Hooks[*authntest.User]{
+		AfterForgotPassword: func(_ context.Context, u *authntest.User, token authn.Token) error {
+			if away == nil {
+				sent = append(sent, token.Value)
+			}
+			return away
+		},
+		Notify: func(_ context.Context, u *authntest.User, notice authn.Notice) error {
+			if away == nil {
+				sent = append(sent, string(notice.Kind)+":"+notice.Email)
+			}
+			return away
+		},
+	})
+	flush := func() {
+		t.Helper()
+		if err := users.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deliver := func() {
+		t.Helper()
+		if err := users.DeliverOutbox(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(email string) {
+		t.Helper()
+		if err := users.ForgotPassword(t.Context(), email); err != nil {
+			t.Fatal(err)
+		}
+		flush()
+	}
+
+	ask("ann@example.com")
+	ask("nobody@example.com")
+	if len(sent) != 1 || outbox.size() != 0 {
+		t.Fatalf("%v was sent, %d are left", sent, outbox.size())
+	}
+
+	away = errors.New("the mail server is away")
+	ask("ann@example.com")
+	ann, err := users.GetByEmail(t.Context(), "ann@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	email, password := "anna@example.com", "another password"
+	if _, err := users.Update(t.Context(), ann.ID, authn.Update[*authntest.User]{Email: &email, Password: &password}); err != nil {
+		t.Fatal(err)
+	}
+	flush()
+	if outbox.size() != 3 {
+		t.Fatalf("%d errands are kept", outbox.size())
+	}
+	deliver() // not due yet
+	away = nil
+	deliver()
+	if len(sent) != 1 {
+		t.Errorf("sent before it was due: %v", sent)
+	}
+	clock.Advance(time.Minute)
+	deliver()
+	slices.Sort(sent)
+	// The reset is for an address that isn't hers any more, and is no mail.
+	want := []string{"email-changed:ann@example.com", "password-changed:ann@example.com", "to:ann@example.com"}
+	if !slices.Equal(sent, want) || outbox.size() != 0 {
+		t.Errorf("sent %v, want %v; %d are left", sent, want, outbox.size())
+	}
+
+	// What never succeeds is given up after a day.
+	away = errors.New("the mail server is away")
+	ask("anna@example.com")
+	for range 30 {
+		clock.Advance(time.Hour)
+		deliver()
+	}
+	if outbox.size() != 0 {
+		t.Error("an errand is tried for ever")
+	}
+
+	// Without its outbox, nothing is promised.
+	outbox.err = errors.New("away")
+	if err := users.ForgotPassword(t.Context(), "anna@example.com"); !errors.Is(err, authn.ErrUnavailable) {
+		t.Error(err)
+	}
+	if err := users.DeliverOutbox(t.Context(), 0); !errors.Is(err, authn.ErrUnavailable) {
+		t.Error(err)
+	}
+}
+
+func TestNoOutboxNoDelivery(t *testing.T) {
+	if err := newMailing(t, authn.Config{}).DeliverOutbox(t.Context(), 0); !errors.Is(err, authn.ErrNotSupported) {
+		t.Error(err)
+	}
+}
+
+func TestHooksWithoutTransactionsAreRefused(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("DuringRegister on a store without transactions")
+		}
+	}()
+	newMailing(t, authn.Config{}).Use(authn.Hooks[*authntest.User]{
+		DuringRegister: func(context.Context, *authntest.User) error { return nil },
+	})
+}

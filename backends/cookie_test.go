@@ -1,0 +1,127 @@
+package backends_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/authntest"
+	"github.com/echo-users/echo-users/backends"
+)
+
+func newCookie(t testing.TB, cfg backends.CookieConfig) *backends.Cookie {
+	t.Helper()
+	cookie, err := backends.NewCookie(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cookie
+}
+
+func TestCookieTransport(t *testing.T) {
+	authntest.TestTransport(t, newCookie(t, backends.CookieConfig{}), nil)
+}
+
+func TestCookieAttributes(t *testing.T) {
+	now := time.Unix(1e9, 1)
+	clock := func() time.Time { return now }
+	token := authn.Token{Value: "x", ExpiresAt: now.Add(time.Hour).Truncate(time.Second)}
+	for want, cfg := range map[string]backends.CookieConfig{
+		"fastapiusersauth=x; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax":               {},
+		"fastapiusersauth=x; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax":                       {InsecureHTTP: true},
+		"__Host-users=x; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Strict":                {Name: "__Host-users", SameSite: http.SameSiteStrictMode},
+		"a=x; Path=/app; Domain=example.com; Max-Age=60; HttpOnly; Secure; SameSite=Lax":         {Name: "a", Path: "/app", Domain: "example.com", MaxAge: time.Minute},
+		"fastapiusersauth=x; Path=/; HttpOnly; Secure; SameSite=Lax":                             {Session: true},
+		"fastapiusersauth=x; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=None; Partitioned": {SameSite: http.SameSiteNoneMode, Partitioned: true},
+	} {
+		cfg.Now = clock
+		cookie := newCookie(t, cfg)
+		res, err := cookie.Carry(token)
+		if err != nil || res.Status != http.StatusNoContent || res.Header.Get("Set-Cookie") != want {
+			t.Errorf("%q, %v, want %q", res.Header.Get("Set-Cookie"), err, want)
+		}
+		cleared := cookie.Clear().Header.Get("Set-Cookie")
+		name, _, _ := strings.Cut(want, "=")
+		if !strings.HasPrefix(cleared, name+"=; ") || !strings.Contains(cleared, "Max-Age=0") || strings.Contains(cleared, "Secure") != strings.Contains(want, "Secure") {
+			t.Errorf("cleared with %q", cleared)
+		}
+	}
+	if res, err := newCookie(t, backends.CookieConfig{}).Carry(authn.Token{Value: "x"}); err != nil || strings.Contains(res.Header.Get("Set-Cookie"), "Max-Age") {
+		t.Error("a token without an end", err)
+	}
+	for _, value := range []string{"", "a;b", "a b\n", "ä", `a"b`} {
+		if _, err := newCookie(t, backends.CookieConfig{}).Carry(authn.Token{Value: value}); err == nil || value != "" && strings.Contains(err.Error(), value) {
+			t.Errorf("%q is carried, or named: %v", value, err)
+		}
+	}
+}
+
+func TestCookiesThatBrowsersRefuse(t *testing.T) {
+	for what, cfg := range map[string]backends.CookieConfig{
+		"__Host- with a domain":  {Name: "__Host-a", Domain: "example.com"},
+		"__Host- with a path":    {Name: "__Host-a", Path: "/a"},
+		"__host- without Secure": {Name: "__host-a", InsecureHTTP: true},
+		"__Secure- without it":   {Name: "__Secure-a", InsecureHTTP: true},
+		"None without Secure":    {SameSite: http.SameSiteNoneMode, InsecureHTTP: true},
+		"Partitioned without it": {Partitioned: true, InsecureHTTP: true},
+		"name":                   {Name: "a b"},
+		"path":                   {Path: "/;"},
+		"domain":                 {Domain: "a b"},
+		"MaxAge":                 {MaxAge: -1},
+		"Session with MaxAge":    {Session: true, MaxAge: time.Hour},
+		"origin without scheme":  {TrustedOrigins: []string{"app.example.com"}},
+		"origin with a path":     {TrustedOrigins: []string{"https://app.example.com/"}},
+	} {
+		if _, err := backends.NewCookie(cfg); err == nil {
+			t.Error(what)
+		}
+	}
+}
+
+func TestTwoCookiesOfOneName(t *testing.T) {
+	cookie := newCookie(t, backends.CookieConfig{})
+	for header, want := range map[string]error{
+		"fastapiusersauth=a":                               nil,
+		"fastapiusersauth=a; fastapiusersauth=a":           nil,
+		"fastapiusersauth=a; fastapiusersauth=b":           authn.ErrInvalidToken,
+		"fastapiusersauth=; fastapiusersauth=a":            nil,
+		"fastapiusersauth=":                                authn.ErrNoCredential,
+		"other=a":                                          authn.ErrNoCredential,
+		"fastapiusersauth=" + strings.Repeat("a", 8<<10+1): authn.ErrInvalidToken,
+		"Fastapiusersauth=a":                               authn.ErrNoCredential,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Cookie", header)
+		if _, err := cookie.Extract(r); !errors.Is(err, want) {
+			t.Errorf("%.40s: %v, want %v", header, err, want)
+		}
+	}
+}
+
+// FuzzCookie holds that no Cookie header makes Extract panic, and that what it
+// finds is a value of the cookie's name.
+func FuzzCookie(f *testing.F) {
+	for _, header := range []string{
+		"fastapiusersauth=a.b.c", "a=b; fastapiusersauth=x", `fastapiusersauth="x"`, "fastapiusersauth", "=;=", "fastapiusersauth=a,b; fastapiusersauth=\x00",
+	} {
+		f.Add(header)
+	}
+	cookie := newCookie(f, backends.CookieConfig{})
+	f.Fuzz(func(t *testing.T, header string) {
+		r := &http.Request{Header: http.Header{"Cookie": {header}}}
+		token, err := cookie.Extract(r)
+		if err != nil {
+			if token != "" || !errors.Is(err, authn.ErrNoCredential) && !errors.Is(err, authn.ErrInvalidToken) {
+				t.Fatalf("%q beside %v", token, err)
+			}
+			return
+		}
+		if token == "" || len(token) > authn.MaxCredentialSize || !strings.Contains(header, token) || !strings.Contains(header, "fastapiusersauth") {
+			t.Fatalf("%q of %q", token, header)
+		}
+	})
+}
