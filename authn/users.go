@@ -104,6 +104,9 @@ func (m *Users[U]) Backend(name string) (Backend, bool) {
 	return nil, false
 }
 
+// Logger returns what the manager logs to.
+func (m *Users[U]) Logger() *slog.Logger { return m.cfg.Logger }
+
 // Get returns the user with this id: [ErrUserNotFound], [ErrUnavailable].
 func (m *Users[U]) Get(ctx context.Context, id string) (U, error) {
 	u, err := m.store.ByID(ctx, id)

@@ -1,11 +1,13 @@
-// Command quickstart is an Echo server with registration, log-in at two JWT
-// backends, and routes for users and for superusers.
+// Command quickstart is an Echo server with registration, verification and reset
+// by mail (printed here), log-in at two JWT backends, and routes for users and
+// for superusers.
 package main
 
 import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -33,9 +35,15 @@ type AppUser struct {
 	FirstName string
 }
 
-// SignUp is what a registration says beside e-mail and password.
-type SignUp struct {
-	FirstName string `json:"first_name,omitempty"`
+// Profile is what requests say beside e-mail and password.
+type Profile struct {
+	FirstName routes.Optional[string] `json:"first_name"`
+}
+
+// ProfileRead is what answers show.
+type ProfileRead struct {
+	routes.UserRead
+	FirstName string `json:"first_name"`
 }
 
 func main() {
@@ -49,22 +57,28 @@ func main() {
 	db := must(gorm.Open(sqlite.Open(*file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"), &gorm.Config{}))
 	store := must(userdb.New[AppUser](db))
 	check(store.Migrate(ctx))
-	if *superuser != "" {
-		u := must(store.ByEmail(ctx, *superuser))
-		must(store.Update(ctx, u.AuthID(), func(u *AppUser) error { u.IsSuperuser = true; return nil }))
-		fmt.Println(u.Email, "is a superuser now")
-		return
-	}
-	users := must(authn.New(store, authn.Config{},
+	users := must(authn.New(store,
+		authn.Config{
+			VerifyTokens: must(jwt.NewVerifyTokens(secret("VERIFY_SECRET"), jwt.MailedConfig{})),
+			ResetTokens:  must(jwt.NewResetTokens(secret("RESET_SECRET"), jwt.MailedConfig{})),
+		},
 		must(backends.JWT(secret("JWT_SECRET"), backends.JWTConfig{Name: "jwt"})),
 		must(backends.JWT(secret("PARTNER_SECRET"), backends.JWTConfig{Name: "partner", Config: jwt.Config{Lifetime: 10 * time.Minute}})),
 	))
+	if *superuser != "" {
+		promote(ctx, users, *superuser)
+		return
+	}
+	users.Use(mails())
 
 	e := echo.New()
 	e.HideBanner, e.HidePort, e.HTTPErrorHandler = true, true, routes.ErrorHandler
 	e.Server.ReadHeaderTimeout = 10 * time.Second
+	profile := routes.Input(func(in Profile, u *AppUser) error { in.FirstName.Apply(&u.FirstName); return nil })
 	must(routes.New(users, routes.Config[*AppUser]{
-		Register: routes.Input(func(in SignUp, u *AppUser) error { u.FirstName = in.FirstName; return nil }),
+		Register: profile,
+		Update:   profile,
+		Read:     routes.Output(func(u *AppUser) ProfileRead { return ProfileRead{routes.NewUserRead(u), u.FirstName} }),
 	})).All().Mount(e)
 
 	active := users.CurrentUser(authn.Active)
@@ -85,7 +99,37 @@ func main() {
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	check(e.Shutdown(grace))
+	check(users.Shutdown(grace)) // mails that are on their way
 	check(must(db.DB()).Close())
+}
+
+// mails prints what an application would mail.
+func mails() authn.Hooks[*AppUser] {
+	return authn.Hooks[*AppUser]{
+		AfterRequestVerify: func(_ context.Context, u *AppUser, token authn.Token) error {
+			fmt.Printf("\nTo %s: verify your address with the token %s\n", u.Email, token.Value)
+			return nil
+		},
+		AfterForgotPassword: func(_ context.Context, u *AppUser, token authn.Token) error {
+			fmt.Printf("\nTo %s: set a new password with the token %s\n", u.Email, token.Value)
+			return nil
+		},
+		Notify: func(_ context.Context, _ *AppUser, notice authn.Notice) error {
+			fmt.Printf("\nTo %s: %s. If that wasn't you, tell us.\n", notice.Email, notice.Kind)
+			return nil
+		},
+	}
+}
+
+func promote(ctx context.Context, users *authn.Users[*AppUser], email string) {
+	u, err := users.GetByEmail(ctx, email)
+	if errors.Is(err, authn.ErrUserNotFound) {
+		log.Fatalf("no user has the address %s: register it first", email)
+	}
+	check(err)
+	yes := true
+	must(users.Update(ctx, u.AuthID(), authn.Update[*AppUser]{IsSuperuser: &yes}))
+	fmt.Println(u.Email, "is a superuser now")
 }
 
 // secret is a key from the environment, or one that lives as long as the process.
@@ -116,7 +160,13 @@ const welcome = `Listening on http://%[1]s. Try, in another terminal:
   curl http://%[1]s/auth/jwt/login -d username=ann@example.com -d 'password=correct horse'
   curl http://%[1]s/hello -H 'Authorization: Bearer <the access_token>'
 
-/auth/partner/login works alike. Make Ann a superuser for /admin/hello and /users/<id>:
+/auth/partner/login works alike. What would be mailed is printed here:
+
+  curl http://%[1]s/auth/forgot-password -H 'Content-Type: application/json' -d '{"email": "ann@example.com"}'
+  curl http://%[1]s/auth/reset-password -H 'Content-Type: application/json' \
+       -d '{"token": "<the token>", "password": "battery staple"}'
+
+Make Ann a superuser for /admin/hello and /users/<id>:
 
   go run ./examples/quickstart -superuser ann@example.com
 `

@@ -1,0 +1,124 @@
+package routes_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/internal/testdb"
+	"github.com/echo-users/echo-users/userdb"
+)
+
+// profile is a row of the application's own.
+type profile struct {
+	UserID string `gorm:"primaryKey"`
+	Plan   string
+}
+
+// A registration and the application's own rows come together or not at all.
+func TestRegistrationSharesItsTransaction(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+		s := newSite(t, db)
+		if err := db.AutoMigrate(&profile{}); err != nil {
+			t.Fatal(err)
+		}
+		refusal := error(nil)
+		s.users.Use(authn.Hooks[*userdb.User]{
+			DuringRegister: func(ctx context.Context, u *userdb.User) error {
+				tx, ok := userdb.Tx(ctx)
+				if !ok {
+					return errors.New("no transaction")
+				}
+				if err := tx.Create(&profile{UserID: u.AuthID(), Plan: "free"}).Error; err != nil {
+					return err
+				}
+				if _, err := s.users.Get(ctx, u.AuthID()); err != nil {
+					return err // the manager sees what the transaction did
+				}
+				return refusal
+			},
+		})
+		count := func() (profiles, users int64) {
+			t.Helper()
+			if err := errors.Join(db.Model(&profile{}).Count(&profiles).Error, db.Model(&userdb.User{}).Count(&users).Error); err != nil {
+				t.Fatal(err)
+			}
+			return profiles, users
+		}
+		s.register("ann@example.com")
+		if profiles, users := count(); profiles != 1 || users != 1 {
+			t.Errorf("%d profiles, %d users", profiles, users)
+		}
+		const bob = `{"email":"bob@example.com","password":"secret"}`
+		refusal = &authn.HTTPError{Status: http.StatusForbidden, Detail: "FULL"}
+		s.wants("refused", s.json(http.MethodPost, "/auth/register", bob, ""), http.StatusForbidden, "FULL")
+		if profiles, users := count(); profiles != 1 || users != 1 {
+			t.Errorf("after a refusal: %d profiles, %d users", profiles, users)
+		}
+		refusal = nil
+		s.wants("taken", s.json(http.MethodPost, "/auth/register", `{"email":"ANN@example.com","password":"secret"}`, ""), http.StatusBadRequest, "REGISTER_USER_ALREADY_EXISTS")
+		s.register("bob@example.com")
+		if profiles, users := count(); profiles != 2 || users != 2 {
+			t.Errorf("%d profiles, %d users", profiles, users)
+		}
+	})
+}
+
+// What the outbox of the users' database keeps is part of the change.
+func TestNoticesArePartOfTheChange(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+		outbox, err := userdb.NewOutbox(db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		store, err := userdb.New[userdb.User](db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(store.Migrate(t.Context()), outbox.Migrate(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		users, err := authn.New(store, authn.Config{Outbox: outbox}, newSite(t, db).users.Backends()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []authn.Notice
+		users.Use(authn.Hooks[*userdb.User]{Notify: func(_ context.Context, _ *userdb.User, notice authn.Notice) error {
+			told = append(told, notice)
+			return nil
+		}})
+		u, err := users.Register(t.Context(), "ann@example.com", "a password", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		email := "anna@example.com"
+		if _, err := users.Update(t.Context(), u.AuthID(), authn.Update[*userdb.User]{Email: &email}); err != nil {
+			t.Fatal(err)
+		}
+		if err := users.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if want := (authn.Notice{Kind: authn.EmailChanged, Email: "ann@example.com"}); len(told) != 1 || told[0] != want {
+			t.Errorf("told %v", told)
+		}
+		var left int64
+		if err := db.Table("echo_users_outbox").Count(&left).Error; err != nil || left != 0 {
+			t.Errorf("%d errands are left, %v", left, err)
+		}
+
+		if err := db.Exec("DROP TABLE echo_users_outbox").Error; err != nil {
+			t.Fatal(err)
+		}
+		other := "other@example.com"
+		if _, err := users.Update(t.Context(), u.AuthID(), authn.Update[*userdb.User]{Email: &other}); !errors.Is(err, authn.ErrUnavailable) {
+			t.Errorf("without its outbox: %v", err)
+		}
+		if u, err := users.Get(t.Context(), u.AuthID()); err != nil || u.Email != email {
+			t.Errorf("the address was changed without a notice: %v", err)
+		}
+	})
+}
