@@ -1,14 +1,15 @@
-# make test   every test, on SQLite, Postgres and Redis
-# make lint   format, vet, staticcheck, go.mod
-# make bench  the figures of docs/performance, three rounds of each in turn
-# make fuzz   every fuzz target, for FUZZTIME each
+# make test     every test, on SQLite, Postgres and Redis
+# make lint     format, vet, staticcheck, go.mod
+# make bench    the figures of docs/performance, three rounds of each in turn
+# make browser  the examples with pages, in a real Chromium
+# make fuzz     every fuzz target, for FUZZTIME each
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME = 60s
-MODULES = bench examples/custom-strategy
+MODULES = bench examples/browser examples/custom-strategy
 SHELL = bash
 
-.PHONY: test lint fuzz bench
+.PHONY: test lint browser fuzz bench
 
 # The race detector needs cgo, and Go turns that off where it finds no C compiler.
 test:
@@ -22,6 +23,9 @@ lint:
 	for module in $(MODULES); do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
+
+browser:
+	cd examples/browser && ../../.ci/with-chromium go test -count=1 ./...
 
 fuzz:
 	@set -euo pipefail; \

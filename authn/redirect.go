@@ -76,7 +76,7 @@ func isLocal(next string) bool {
 		return false
 	}
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Fragment != "" {
+	if err != nil || strings.Contains(next, " ") || u.Scheme != "" || u.Host != "" || u.User != nil || u.Fragment != "" {
 		return false
 	}
 	for _, form := range []string{next, u.Path} {

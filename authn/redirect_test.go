@@ -13,7 +13,7 @@ import (
 var elsewhere = []string{
 	"", "x", "//evil.example", "///evil.example", `/\evil.example`, `\\evil.example`, `\/evil.example`, "https://evil.example", "http:evil.example",
 	"//evil.example/%2e%2e", "/%2Fevil.example", "/%2f%2fevil.example", "/%5Cevil.example", "/\t/evil.example", "/%09/evil.example", "/\n/evil", "/%0a/evil",
-	"\x00/x", " /x", "javascript:alert(1)", "data:text/html,x", "/x#//evil", "/%zz", "//user@evil.example", "/" + strings.Repeat("a", 3000), "/a\\b", "/\x7f",
+	"\x00/x", " /x", "javascript:alert(1)", "data:text/html,x", "/x#//evil", "/%zz", "//user@evil.example", "/" + strings.Repeat("a", 3000), "/a\\b", "/\x7f", "/x ",
 }
 
 var here = []string{"/", "/members", "/members?page=2&q=a%2Fb", "/a/b/c?next=//x", "/%C3%A4", "/@x", "/a//b"}
