@@ -72,7 +72,7 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 // credentials reads the password grant of RFC 6749 §4.3.2, whose grant_type
 // may be left out.
 func (f *Factory[U]) credentials(r *http.Request) (username, password string, err error) {
-	form, err := decodeForm(r, f.cfg.BodyLimit)
+	form, err := decodeForm(r)
 	if err != nil {
 		return "", "", err
 	}
@@ -83,6 +83,8 @@ func (f *Factory[U]) credentials(r *http.Request) (username, password string, er
 	}{{"username", &username}, {"password", &password}} {
 		*field.value = form.Get(field.name)
 		switch {
+		case len(form[field.name]) > 1:
+			faults = append(faults, twice("body", field.name))
 		case *field.value == "":
 			faults = append(faults, missing("body", field.name))
 		case !utf8.ValidString(*field.value):
@@ -92,7 +94,9 @@ func (f *Factory[U]) credentials(r *http.Request) (username, password string, er
 	if utf8.RuneCountInString(password) > authn.MaxPasswordLength {
 		faults = append(faults, passwordTooLong)
 	}
-	if grant := form.Get("grant_type"); grant != "" && grant != "password" {
+	if len(form["grant_type"]) > 1 { // RFC 6749 §3.2
+		faults = append(faults, twice("body", "grant_type"))
+	} else if grant := form.Get("grant_type"); grant != "" && grant != "password" {
 		faults = append(faults, Fault{[]any{"body", "grant_type"}, `must be "password"`, "value_error.str.regex"})
 	}
 	if len(faults) > 0 {

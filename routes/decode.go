@@ -48,7 +48,11 @@ func bodyError(err error) error {
 	if authn.AsHTTPError(err).Status == http.StatusRequestEntityTooLarge {
 		return err
 	}
-	return Faults{{[]any{"body"}, "the body could not be read", "value_error"}}.httpError()
+	return &authn.HTTPError{
+		Status: http.StatusUnprocessableEntity,
+		Detail: Faults{{[]any{"body"}, "the body could not be read", "value_error"}},
+		Err:    err,
+	}
 }
 
 // decodeObject splits valid JSON into its members. A name that is there twice
@@ -183,11 +187,13 @@ func (o object) flag(name string, faults *Faults) *bool {
 }
 
 // decodeForm reads the fields of a form; a body of another kind has none. The
-// query string counts for nothing.
-func decodeForm(r *http.Request, limit int64) (url.Values, error) {
+// query string counts for nothing, and neither do files.
+func decodeForm(r *http.Request) (url.Values, error) {
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch media {
-	case "application/x-www-form-urlencoded":
+	switch {
+	case media == "application/x-www-form-urlencoded" && r.PostForm != nil: // something before us has read it
+		return r.PostForm, nil
+	case media == "application/x-www-form-urlencoded":
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return nil, bodyError(err)
@@ -197,11 +203,35 @@ func decodeForm(r *http.Request, limit int64) (url.Values, error) {
 			return nil, bodyError(err)
 		}
 		return values, nil
-	case "multipart/form-data":
-		if err := r.ParseMultipartForm(limit); err != nil {
-			return nil, bodyError(err)
-		}
+	case media == "multipart/form-data" && r.MultipartForm != nil:
 		return r.MultipartForm.Value, nil
+	case media == "multipart/form-data":
+		return decodeMultipart(r)
 	}
 	return nil, nil
+}
+
+func decodeMultipart(r *http.Request) (url.Values, error) {
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	values := url.Values{}
+	for {
+		part, err := parts.NextPart()
+		if err == io.EOF {
+			return values, nil
+		}
+		if err != nil {
+			return nil, bodyError(err)
+		}
+		if part.FileName() != "" {
+			continue
+		}
+		value, err := io.ReadAll(part)
+		if err != nil {
+			return nil, bodyError(err)
+		}
+		values.Add(part.FormName(), string(value))
+	}
 }

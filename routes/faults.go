@@ -44,6 +44,7 @@ var (
 )
 
 func missing(loc ...any) Fault { return Fault{loc, "field required", "value_error.missing"} }
+func twice(loc ...any) Fault   { return Fault{loc, "field given more than once", "value_error"} }
 func isNull(loc ...any) Fault {
 	return Fault{loc, "none is not an allowed value", "type_error.none.not_allowed"}
 }

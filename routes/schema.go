@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -74,16 +75,7 @@ var accountNames = []string{"id", "email", "password", "hashed_password", "is_ac
 // when every field could be read.
 func Input[S any, U authn.User](apply func(in S, u U) error) InputSchema[U] {
 	schema := InputSchema[U]{}
-	if reflect.TypeFor[S]().Kind() != reflect.Struct {
-		schema.err = fmt.Errorf("a schema is a struct, and %v is none", reflect.TypeFor[S]())
-	} else {
-		for _, field := range schemaFields(reflect.TypeFor[S]()) {
-			schema.names = append(schema.names, field.name)
-			if slices.ContainsFunc(accountNames, func(name string) bool { return strings.EqualFold(name, field.name) }) {
-				schema.err = fmt.Errorf("%v declares %q, which is the account's", reflect.TypeFor[S](), field.name)
-			}
-		}
-	}
+	schema.names, schema.err = declaredNames(reflect.TypeFor[S]())
 	schema.decode = func(body object, faults *Faults) func(U) error {
 		var in S
 		var own Faults
@@ -97,6 +89,29 @@ func Input[S any, U authn.User](apply func(in S, u U) error) InputSchema[U] {
 		return func(u U) error { return apply(in, u) }
 	}
 	return schema
+}
+
+// declaredNames returns the members that a schema declares, or what is wrong
+// with it.
+func declaredNames(t reflect.Type) ([]string, error) {
+	if t.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("a schema is a struct, and %v is none", t)
+	}
+	fields, err := schemaFields(t)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, field := range fields {
+		if slices.ContainsFunc(accountNames, func(name string) bool { return strings.EqualFold(name, field.name) }) {
+			return nil, fmt.Errorf("%v declares %q, which is the account's", t, field.name)
+		}
+		if err := checkType(field.t, map[reflect.Type]bool{}); err != nil {
+			return nil, err
+		}
+		names = append(names, field.name)
+	}
+	return names, nil
 }
 
 // read decodes the own fields of a body; nil where the schema declares none.
@@ -162,29 +177,99 @@ type slotted interface {
 type schemaField struct {
 	name     string
 	index    []int
+	t        reflect.Type
 	optional bool
 }
 
-// schemaFields lists a struct's fields as encoding/json names them.
-func schemaFields(t reflect.Type) []schemaField {
+// schemaFields lists a struct's fields as encoding/json names them: those of
+// embedded structs that have no name of their own belong to the outer one, and
+// an outer field hides an inner one.
+func schemaFields(t reflect.Type) ([]schemaField, error) {
 	var fields []schemaField
-	for _, f := range reflect.VisibleFields(t) {
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "-" || !f.IsExported() || f.Anonymous && name == "" {
-			continue
+	for level := []embedded{{t: t}}; len(level) > 0; {
+		var next []embedded
+		var here []schemaField
+		for _, e := range level {
+			for f := range e.t.Fields() {
+				name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+				if f.Tag.Get("json") == "-" {
+					continue
+				}
+				index := append(slices.Clone(e.index), f.Index...)
+				if f.Anonymous && name == "" {
+					switch {
+					case f.Type.Kind() == reflect.Struct && !decodesItself(f.Type):
+						next = append(next, embedded{f.Type, index})
+						continue
+					case f.Type.Kind() == reflect.Pointer:
+						return nil, fmt.Errorf("%v embeds a pointer, %v: embed the struct itself, or name the field", e.t, f.Type)
+					}
+				}
+				if !f.IsExported() {
+					continue
+				}
+				if name == "" {
+					name = f.Name
+				}
+				optional := f.Type.Kind() == reflect.Pointer || slices.Contains(strings.Split(options, ","), "omitempty") ||
+					reflect.PointerTo(f.Type).Implements(reflect.TypeFor[slotted]())
+				here = append(here, schemaField{name, index, f.Type, optional})
+			}
 		}
-		if name == "" {
-			name = f.Name
+		outer := len(fields)
+		for _, field := range here {
+			same := func(other schemaField) bool { return other.name == field.name }
+			if slices.ContainsFunc(fields[:outer], same) {
+				continue
+			}
+			if slices.ContainsFunc(fields[outer:], same) {
+				return nil, fmt.Errorf("%v has two fields of the JSON name %q", t, field.name)
+			}
+			fields = append(fields, field)
 		}
-		optional := f.Type.Kind() == reflect.Pointer || slices.Contains(strings.Split(options, ","), "omitempty") ||
-			reflect.PointerTo(f.Type).Implements(reflect.TypeFor[slotted]())
-		fields = append(fields, schemaField{name, f.Index, optional})
+		level = next
 	}
-	return fields
+	return fields, nil
+}
+
+// embedded is a struct within another one.
+type embedded struct {
+	t     reflect.Type
+	index []int
+}
+
+// checkType finds out whether values of a type can be decoded under the exact
+// names of all members, however deep.
+func checkType(t reflect.Type, seen map[reflect.Type]bool) error {
+	if seen[t] || decodesItself(t) {
+		return nil
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Struct:
+		fields, err := schemaFields(t)
+		for _, field := range fields {
+			if err == nil {
+				err = checkType(field.t, seen)
+			}
+		}
+		return err
+	case reflect.Map:
+		if t.Key().Kind() != reflect.String || decodesItself(t.Key()) {
+			return fmt.Errorf("%v has keys that are no strings", t)
+		}
+		return checkType(t.Elem(), seen)
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return checkType(t.Elem(), seen)
+	case reflect.Chan, reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer:
+		return fmt.Errorf("%v can't be decoded from JSON", t)
+	}
+	return nil
 }
 
 func decodeStruct(members object, into reflect.Value, faults *Faults, loc ...any) {
-	for _, field := range schemaFields(into.Type()) {
+	fields, _ := schemaFields(into.Type()) // checked by Input
+	for _, field := range fields {
 		data, ok := members[field.name]
 		at := append(slices.Clone(loc), field.name)
 		switch {
@@ -220,7 +305,7 @@ func decodeValue(data json.RawMessage, into reflect.Value, faults *Faults, loc .
 		*faults = append(*faults, isNull(loc...))
 		return
 	}
-	if !decodesItself(into) {
+	if !decodesItself(into.Type()) {
 		switch into.Kind() {
 		case reflect.Struct:
 			members, fault := decodeObject(data, loc...)
@@ -236,9 +321,23 @@ func decodeValue(data json.RawMessage, into reflect.Value, faults *Faults, loc .
 				break
 			}
 			into.Set(reflect.MakeSlice(into.Type(), len(elements), len(elements)))
-			for i, element := range elements {
-				decodeValue(element, into.Index(i), faults, append(slices.Clone(loc), i)...)
+			decodeElements(elements, into, faults, loc)
+			return
+		case reflect.Array:
+			var elements []json.RawMessage
+			if json.Unmarshal(data, &elements) != nil || len(elements) != into.Len() {
+				*faults = append(*faults, Fault{loc, fmt.Sprintf("value is not a list of %d", into.Len()), "type_error"})
+				return
 			}
+			decodeElements(elements, into, faults, loc)
+			return
+		case reflect.Map:
+			members, fault := decodeObject(data, loc...)
+			if fault != nil {
+				*faults = append(*faults, *fault)
+				return
+			}
+			decodeMap(members, into, faults, loc)
 			return
 		}
 	}
@@ -247,25 +346,59 @@ func decodeValue(data json.RawMessage, into reflect.Value, faults *Faults, loc .
 		return
 	}
 	if err := json.Unmarshal(data, into.Addr().Interface()); err != nil {
-		*faults = append(*faults, decodeFault(err, into, loc))
+		*faults = append(*faults, decodeFault(err, data, into, loc))
 	}
 }
 
-func decodesItself(v reflect.Value) bool {
-	switch v.Addr().Interface().(type) {
-	case json.Unmarshaler, encoding.TextUnmarshaler:
-		return true
+// maxFaults is how many faults an answer has at most: a short body could be
+// answered with a long one.
+const maxFaults = 100
+
+func decodeElements(elements []json.RawMessage, into reflect.Value, faults *Faults, loc []any) {
+	for i, element := range elements {
+		if len(*faults) >= maxFaults {
+			return
+		}
+		decodeValue(element, into.Index(i), faults, append(slices.Clone(loc), i)...)
 	}
-	return false
 }
 
-// decodeFault tells a wrong type, or what the application's own type says.
-func decodeFault(err error, into reflect.Value, loc []any) Fault {
+func decodeMap(members object, into reflect.Value, faults *Faults, loc []any) {
+	into.Set(reflect.MakeMapWithSize(into.Type(), len(members)))
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if len(*faults) >= maxFaults {
+			return
+		}
+		at := append(slices.Clone(loc), name)
+		if strings.ContainsRune(name, 0) {
+			*faults = append(*faults, badText(at...))
+			continue
+		}
+		value := reflect.New(into.Type().Elem()).Elem()
+		decodeValue(members[name], value, faults, at...)
+		into.SetMapIndex(reflect.ValueOf(name).Convert(into.Type().Key()), value)
+	}
+}
+
+// decodesItself reports whether a type has a decoder of its own.
+func decodesItself(t reflect.Type) bool {
+	pointer := reflect.PointerTo(t)
+	return pointer.Implements(reflect.TypeFor[json.Unmarshaler]()) || pointer.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// decodeFault tells a wrong type, or what the application's own type says,
+// unless that repeats what was sent.
+func decodeFault(err error, data json.RawMessage, into reflect.Value, loc []any) Fault {
 	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) || !decodesItself(into) {
+	if errors.As(err, &wrong) || !decodesItself(into.Type()) {
 		return Fault{loc, fmt.Sprintf("value is not a valid %v", into.Kind()), "type_error"}
 	}
-	return Fault{loc, err.Error(), "value_error"}
+	msg, sent := err.Error(), string(data)
+	_ = json.Unmarshal(data, &sent) // as it is unless it's text
+	if strings.Contains(msg, sent) {
+		msg = "value is not valid"
+	}
+	return Fault{loc, msg, "value_error"}
 }
 
 // hasNUL reports whether a text within valid JSON has U+0000, which databases

@@ -45,7 +45,17 @@ func (s *Store[T, U]) ByIDs(ctx context.Context, ids []string, found func(i int,
 		wanted[key] = append(wanted[key], i)
 	}
 	for part := range slices.Chunk(keys, maxBatch) {
-		if err := s.loadBatch(ctx, part, wanted, found); err != nil {
+		err := s.loadBatch(ctx, part, wanted, found)
+		if err != nil && isUnencodable(err) && len(part) > 1 {
+			// A key is too large for the column; the others shall not suffer.
+			for i := range part {
+				if err = s.loadBatch(ctx, part[i:i+1], wanted, found); err != nil && !isUnencodable(err) {
+					return err
+				}
+			}
+			continue
+		}
+		if err != nil && !isUnencodable(err) {
 			return err
 		}
 	}

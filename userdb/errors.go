@@ -3,6 +3,7 @@ package userdb
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"gorm.io/gorm"
 
@@ -22,6 +23,16 @@ func (s *Store[T, U]) classify(err error) error {
 		return fmt.Errorf("%w: %w", authn.ErrConflict, err)
 	case errors.Is(err, gorm.ErrCheckConstraintViolated), errors.Is(err, gorm.ErrForeignKeyViolated), isBadValue(err):
 		return fmt.Errorf("%w: %w", authn.ErrRejected, err)
+	}
+	return migrated(err)
+}
+
+// migrated says what to do about a table or a column that isn't there.
+func migrated(err error) error {
+	var state sqlState
+	missing := errors.As(err, &state) && (state.SQLState() == "42P01" || state.SQLState() == "42703")
+	if missing || strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "no such column") {
+		return fmt.Errorf("%w (has Migrate been run?)", err)
 	}
 	return err
 }
@@ -53,8 +64,26 @@ func isBadValue(err error) bool {
 	var state sqlState
 	if errors.As(err, &state) && len(state.SQLState()) == 5 {
 		class := state.SQLState()[:2]
-		return class == "22" || class == "23"
+		return class == "22" || class == "23" || class == "54" // data, constraint, a limit of the program
+	}
+	if isUnencodable(err) {
+		return true
 	}
 	var code sqliteCode
 	return errors.As(err, &code) && code.Code()&0xff == sqliteConstraint
+}
+
+// isUnencodable reports that a value doesn't fit its column's type, which the
+// driver or database/sql finds before anything is sent. Neither has an error to
+// ask for.
+func isUnencodable(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "failed to encode args") || strings.Contains(text, "sql: converting argument")
+}
+
+// isSerialization reports that Postgres gave the transaction up for another
+// one: a serialization failure or a deadlock.
+func isSerialization(err error) bool {
+	var state sqlState
+	return errors.As(err, &state) && (state.SQLState() == "40001" || state.SQLState() == "40P01")
 }

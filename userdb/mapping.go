@@ -33,6 +33,9 @@ func (m *mapping) account() []*schema.Field {
 // newMapping finds the fields of u's account in its schema by their address,
 // so that whatever names, tags and embedding the application chose are right.
 func newMapping(db *gorm.DB, u authn.User) (*mapping, error) {
+	if err := checkEmbedding(reflect.TypeOf(u).Elem()); err != nil {
+		return nil, err
+	}
 	stmt := &gorm.Statement{DB: db}
 	if err := stmt.Parse(u); err != nil {
 		return nil, err
@@ -87,17 +90,36 @@ func newMapping(db *gorm.DB, u authn.User) (*mapping, error) {
 	return m, nil
 }
 
+// checkEmbedding refuses an embedded pointer, whose methods GORM would call on
+// nil.
+func checkEmbedding(t reflect.Type) error {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Anonymous && f.Type.Kind() == reflect.Pointer {
+			return fmt.Errorf("%v embeds %v: embed %v itself", t, f.Type, f.Type.Elem())
+		}
+	}
+	return nil
+}
+
 var (
 	errKeyType = errors.New("userdb: this type of primary key is not supported")
 	textKey    = reflect.TypeFor[encoding.TextUnmarshaler]()
 	uuidKey    = reflect.TypeFor[uuid.UUID]()
 )
 
-// parseKey makes a key of type t from text, in whichever spelling it is. Any
-// error but errKeyType means that the text is no key.
+var errNoKey = errors.New("userdb: this text is no key")
+
+// parseKey makes a key of type t from text: a UUID in any of its spellings,
+// an integer in its one. Any error but errKeyType means that the text is no key.
 func parseKey(t reflect.Type, text string) (any, error) {
 	switch {
 	case t == uuidKey:
+		if len(text) == 38 && (text[0] != '{' || text[37] != '}') { // uuid.Parse drops whatever is there
+			return nil, errNoKey
+		}
 		return uuid.Parse(text)
 	case reflect.PointerTo(t).Implements(textKey):
 		key := reflect.New(t)
@@ -108,12 +130,20 @@ func parseKey(t reflect.Type, text string) (any, error) {
 	var err error
 	switch t.Kind() {
 	case reflect.Int, reflect.Int32, reflect.Int64:
-		key, err = strconv.ParseInt(text, 10, t.Bits())
+		var n int64
+		n, err = strconv.ParseInt(text, 10, t.Bits())
+		if key = n; err == nil && strconv.FormatInt(n, 10) != text {
+			err = errNoKey
+		}
 	case reflect.Uint, reflect.Uint32, reflect.Uint64:
-		key, err = strconv.ParseUint(text, 10, t.Bits())
+		var n uint64
+		n, err = strconv.ParseUint(text, 10, min(t.Bits(), 63)) // no database has more
+		if key = n; err == nil && strconv.FormatUint(n, 10) != text {
+			err = errNoKey
+		}
 	case reflect.String:
 		if key = text; !isStorable(text) {
-			err = errors.New("userdb: no key has such characters")
+			err = errNoKey
 		}
 	default:
 		err = fmt.Errorf("%w: %v", errKeyType, t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -68,19 +69,16 @@ func (m *migrator) run() error {
 	if err := m.lock(); err != nil {
 		return err
 	}
-	done, err := m.version()
-	if err != nil {
+	if err := m.checkVersion(); err != nil {
 		return err
 	}
-	columns, err := m.columns()
-	if err != nil {
-		return err
-	}
-	if len(columns) == 0 {
-		done = 0 // the table was dropped since
-	}
-	for version := done + 1; version < len(migrations); version++ {
-		if err := migrations[version](m); err != nil {
+	// All of them, whatever was noted before: other tools drop an index that
+	// they don't know, or make the table anew.
+	for version, migrate := range migrations {
+		if migrate == nil {
+			continue
+		}
+		if err := migrate(m); err != nil {
 			return err
 		}
 		if err := m.exec("INSERT INTO "+versionTable+" (table_name, version) VALUES (?, ?) ON CONFLICT DO NOTHING", m.table, version); err != nil {
@@ -109,13 +107,14 @@ func (m *migrator) lock() error {
 	return m.exec("INSERT INTO "+versionTable+" (table_name, version) VALUES (?, 0) ON CONFLICT DO NOTHING", m.table)
 }
 
-func (m *migrator) version() (int, error) {
+// checkVersion refuses a table that a newer version of this library changed.
+func (m *migrator) checkVersion() error {
 	var version int
 	err := m.tx.Raw("SELECT max(version) FROM "+versionTable+" WHERE table_name = ?", m.table).Row().Scan(&version)
 	if err == nil && version >= len(migrations) {
-		return 0, fmt.Errorf("its version %d is newer than this library's %d", version, len(migrations)-1)
+		return fmt.Errorf("its version %d is newer than this library's %d", version, len(migrations)-1)
 	}
-	return version, err
+	return err
 }
 
 // columns returns the names of the table's columns; none if there is no
@@ -196,13 +195,50 @@ func (m *migrator) addGeneration() error {
 }
 
 // addEmailIndex makes one address one account, in any letter case, and the
-// look-up by it fast.
+// look-up by it fast. An index that does so counts under whatever name.
 func (m *migrator) addEmailIndex() error {
+	if found, err := m.hasEmailIndex(); err != nil || found {
+		return err
+	}
 	if err := m.checkDuplicates(); err != nil {
 		return err
 	}
-	return m.exec(fmt.Sprintf("CREATE UNIQUE INDEX IF NOT EXISTS %s ON %s (lower(%s))",
-		m.quote(m.indexName(m.email.DBName+"_lower")), m.quote(m.table), m.quote(m.email.DBName)))
+	name := m.indexName("_lower_" + m.email.DBName)
+	if err := m.addIndex(name, true, "lower("+m.quote(m.email.DBName)+")"); err != nil {
+		return err
+	}
+	found, err := m.hasEmailIndex()
+	if err == nil && !found {
+		err = fmt.Errorf("the index %s isn't unique on lower(%s): drop it, and migrate again", name, m.email.DBName)
+	}
+	return err
+}
+
+// hasEmailIndex reports whether the table has a valid unique index on
+// lower(email) and nothing else.
+func (m *migrator) hasEmailIndex() (bool, error) {
+	var found []string
+	if m.dialect == "postgres" {
+		err := m.tx.Raw(`SELECT pg_get_expr(indexprs, indrelid) FROM pg_index
+			WHERE indrelid = to_regclass(?) AND indisunique AND indisvalid AND indpred IS NULL AND indnkeyatts = 1 AND indexprs IS NOT NULL`,
+			m.quote(m.table)).Scan(&found).Error
+		if err != nil {
+			return false, err
+		}
+	} else {
+		err := m.tx.Raw(`SELECT substr(sql, instr(sql, '(')) FROM pragma_index_list(?) AS list
+			JOIN sqlite_master ON sqlite_master.type = 'index' AND sqlite_master.name = list.name
+			WHERE list."unique" = 1 AND list.partial = 0 AND sql IS NOT NULL`,
+			m.table).Scan(&found).Error
+		if err != nil {
+			return false, err
+		}
+	}
+	// Postgres: lower((email)::text); SQLite: (lower("email")).
+	plain := strings.NewReplacer("(", "", ")", "", " ", "", "`", "", `"`, "", "::text", "")
+	return slices.ContainsFunc(found, func(expression string) bool {
+		return strings.EqualFold(plain.Replace(expression), "lower"+m.email.DBName)
+	}), nil
 }
 
 // retireKeys is for SQLite tables of integer keys that others created without
@@ -293,18 +329,47 @@ func (m *migrator) addColumns(fields []*schema.Field) error {
 	return nil
 }
 
+// addIndex makes an index unless the table has one of that name. A name that is
+// taken elsewhere is an error, and not an index that isn't made.
 func (m *migrator) addIndex(name string, unique bool, columns ...string) error {
 	kind := "INDEX"
 	if unique {
 		kind = "UNIQUE INDEX"
 	}
-	return m.exec(fmt.Sprintf("CREATE %s IF NOT EXISTS %s ON %s (%s)",
-		kind, m.quote(name), m.quote(m.table), strings.Join(columns, ", ")))
+	if err := m.exec(fmt.Sprintf("CREATE %s IF NOT EXISTS %s ON %s (%s)",
+		kind, m.quote(name), m.quote(m.table), strings.Join(columns, ", "))); err != nil {
+		return err
+	}
+	query, table := `SELECT count(*) FROM pragma_index_list(?) WHERE name = ? AND "unique" >= ?`, m.table
+	if m.dialect == "postgres" {
+		query = `SELECT count(*) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+			WHERE indrelid = to_regclass(?) AND relname = ? AND indisunique::int >= ?`
+		table = m.quote(m.table)
+	}
+	least := 0
+	if unique {
+		least = 1
+	}
+	var found int
+	err := m.tx.Raw(query, table, name, least).Scan(&found).Error
+	if err == nil && found == 0 {
+		err = fmt.Errorf("the name of the index %s is taken by another one: drop or rename that, and migrate again", name)
+	}
+	return err
 }
+
+// maxIdentifier is how long a name is in Postgres, in bytes; the rest is cut.
+const maxIdentifier = 63
 
 // indexName is ux_<table>_<what>, the table without its SQL schema.
 func (m *migrator) indexName(what string) string {
-	return "ux_" + m.table[strings.LastIndexByte(m.table, '.')+1:] + "_" + what
+	name := "ux_" + m.table[strings.LastIndexByte(m.table, '.')+1:] + "_" + what
+	if len(name) > maxIdentifier {
+		sum := fnv.New32a()
+		sum.Write([]byte(name))
+		name = fmt.Sprintf("%s_%08x", name[:maxIdentifier-9], sum.Sum32())
+	}
+	return name
 }
 
 func (m *migrator) exec(sql string, values ...any) error {

@@ -240,7 +240,7 @@ func TestTheLookUpByEmailUsesTheIndex(t *testing.T) {
 			}
 			plan.WriteString(line)
 		}
-		if !strings.Contains(plan.String(), "ux_user_email_lower") {
+		if !strings.Contains(plan.String(), "ux_user__lower_email") {
 			t.Error(plan.String())
 		}
 	})

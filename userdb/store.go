@@ -94,10 +94,10 @@ func only[U any](u U, err error) (U, error) {
 		return u, nil
 	}
 	var none U
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	if errors.Is(err, gorm.ErrRecordNotFound) || isUnencodable(err) { // no row has such a key
 		return none, authn.ErrUserNotFound
 	}
-	return none, err
+	return none, migrated(err)
 }
 
 // Create inserts a user unless the address is taken: [authn.ErrUserExists],
@@ -135,14 +135,16 @@ func (s *Store[T, U]) Create(ctx context.Context, fill func(U) error) (U, error)
 
 // conflict says which unique column of a write was taken.
 func (s *Store[T, U]) conflict(ctx context.Context, email string, owner any) error {
-	other, err := s.ByEmail(ctx, email)
-	switch {
-	case errors.Is(err, authn.ErrUserNotFound):
-		return authn.ErrConflict
-	case err != nil:
+	// The index sees rows that the model's scopes hide.
+	taken := newSession(ctx, s.db).Table(s.mapping.table).Where("lower(?) = lower(?)", s.column(s.mapping.email), email)
+	if owner != nil {
+		taken = taken.Where(clause.Neq{Column: s.column(s.mapping.key), Value: owner})
+	}
+	var rows int64
+	if err := taken.Count(&rows).Error; err != nil {
 		return err
 	}
-	if key, _ := s.mapping.key.ValueOf(ctx, reflect.ValueOf(other).Elem()); key == owner {
+	if rows == 0 {
 		return authn.ErrConflict
 	}
 	return authn.ErrUserExists

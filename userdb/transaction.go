@@ -73,10 +73,16 @@ func (s *Store[T, U]) write(ctx context.Context, statement func(db *gorm.DB) *go
 	}
 	var err error
 	db := session(ctx, s.db)
-	if _, inside := db.Statement.ConnPool.(gorm.TxCommitter); inside || !db.SkipDefaultTransaction {
-		err = db.Transaction(run)
-	} else {
-		err = run(db)
+	_, inside := db.Statement.ConnPool.(gorm.TxCommitter)
+	for range maxAttempts {
+		if inside || !db.SkipDefaultTransaction {
+			err = db.Transaction(run)
+		} else {
+			err = run(db)
+		}
+		if inside || !isSerialization(err) {
+			break
+		}
 	}
 	if errors.Is(err, errNothingWritten) {
 		return false, nil

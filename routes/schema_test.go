@@ -1,0 +1,145 @@
+package routes_test
+
+import (
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/authntest"
+	"github.com/echo-users/echo-users/internal/testdb"
+	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/userdb"
+)
+
+// Embedded structs of each kind.
+type (
+	internalPart struct {
+		Role string `json:"role,omitempty"`
+	}
+	namedPart struct {
+		Plan string `json:"plan,omitempty"`
+	}
+	openPart struct {
+		City   string `json:"city,omitempty"`
+		Shadow string `json:"shadow,omitempty"`
+	}
+	setting struct {
+		Admin bool `json:"admin,omitempty"`
+	}
+	nestedSchema struct {
+		internalPart `json:"-"`
+		namedPart    `json:"part,omitempty"`
+		openPart
+		Shadow string             `json:"shadow,omitempty"`
+		Prefs  map[string]setting `json:"prefs,omitempty"`
+		Pair   [2]setting         `json:"pair,omitempty"`
+		Words  []string           `json:"words,omitempty"`
+		At     *time.Time         `json:"at"`
+	}
+)
+
+func TestSchemasTakeExactNamesAlone(t *testing.T) {
+	var got nestedSchema
+	s := serveSite(t, testdb.SQLite(t), authn.Config{}, routes.Config[*userdb.User]{
+		Limits:   routes.Limits{Skip: true},
+		Register: routes.Input(func(in nestedSchema, _ *userdb.User) error { got = in; return nil }),
+	}, authntest.Impersonator{})
+	register := func(own string) reply {
+		got = nestedSchema{}
+		return s.json(http.MethodPost, "/auth/register", `{"email":"ann@example.com","password":"secret",`+own+`}`, "")
+	}
+	for own, fault := range map[string]string{
+		`"prefs":{"x":{"admin":true,"admin":false}}`: `["body","prefs","x"]`,
+		`"prefs":{"x":1}`:         `["body","prefs","x"]`,
+		`"prefs":{"x":{},"x":{}}`: `["body","prefs"]`,
+		`"prefs":[]`:              `["body","prefs"]`,
+		`"pair":[{}]`:             `["body","pair"]`,
+		`"pair":[{},{"admin":1}]`: `["body","pair",1,"admin"]`,
+		`"at":"hunter2-secret"`:   `["body","at"]`,
+		`"prefs":{"a\u0000":{}}`:  `["body","prefs",`,
+		`"words":["a\u0000"]`:     `["body","words",0]`,
+	} {
+		answer := register(own)
+		if answer.status != http.StatusUnprocessableEntity || !strings.Contains(answer.body, fault) {
+			t.Errorf("%s: %d %s", own, answer.status, answer.body)
+		}
+		if strings.Contains(answer.body, "hunter2") {
+			t.Errorf("the answer repeats what was sent: %s", answer.body)
+		}
+	}
+	if answer := register(`"words":[` + strings.Repeat("0,", 20_000) + `0]`); answer.status != http.StatusUnprocessableEntity || len(answer.body) > 20_000 {
+		t.Errorf("%d, %d bytes", answer.status, len(answer.body))
+	}
+	if answer := register(`"role":"admin","plan":"gold","part":{"plan":"free"},"city":"Bern","shadow":"outer","prefs":{"x":{"ADMIN":true}},"pair":[{},{"admin":true}],"words":["a"]`); answer.status != http.StatusCreated {
+		t.Fatalf("%d %s", answer.status, answer.body)
+	}
+	want := nestedSchema{
+		namedPart: namedPart{Plan: "free"}, openPart: openPart{City: "Bern"}, Shadow: "outer",
+		Prefs: map[string]setting{"x": {}}, Pair: [2]setting{1: {Admin: true}}, Words: []string{"a"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+type (
+	pointed   struct{ *openPart }
+	again     struct{ City string }
+	ambiguous struct {
+		City  string
+		Other string `json:"City"`
+	}
+	keyed  struct{ Map map[int]string }
+	sneaky struct {
+		Inner struct{ *setting }
+	}
+	privileged struct {
+		Embedded struct{} `json:"Is_Superuser"`
+	}
+)
+
+func TestSchemasThatCantBeDecoded(t *testing.T) {
+	store, err := userdb.New[userdb.User](testdb.SQLite(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := authn.New(store, authn.Config{}, authntest.Impersonator{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, schema := range map[string]routes.InputSchema[*userdb.User]{
+		"embedded pointer": routes.Input(func(pointed, *userdb.User) error { return nil }),
+		"one name twice":   routes.Input(func(ambiguous, *userdb.User) error { return nil }),
+		"number keys":      routes.Input(func(keyed, *userdb.User) error { return nil }),
+		"nested pointer":   routes.Input(func(sneaky, *userdb.User) error { return nil }),
+		"account's":        routes.Input(func(privileged, *userdb.User) error { return nil }),
+	} {
+		if _, err := routes.New(users, routes.Config[*userdb.User]{Update: schema}); err == nil {
+			t.Error(what)
+		}
+	}
+	if _, err := routes.New(users, routes.Config[*userdb.User]{Update: routes.Input(func(again, *userdb.User) error { return nil })}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Forms that something before us has read, and forms that say a thing twice.
+func TestForms(t *testing.T) {
+	s := newSite(t, testdb.SQLite(t))
+	s.register("ann@example.com")
+	for _, twice := range []string{"username", "password", "grant_type"} {
+		got := s.form("/auth/jwt/login", "username", "ann@example.com", "password", "secret", "grant_type", "password", twice, "x")
+		if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `["body","`+twice+`"]`) {
+			t.Errorf("%s twice: %d %s", twice, got.status, got.body)
+		}
+	}
+	multipart := "--b\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nann@example.com\r\n" +
+		"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"password\"\r\n\r\nx\r\n" +
+		"--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nsecret\r\n--b--"
+	if got := s.send(http.MethodPost, "/auth/jwt/login?a=%zz;", "multipart/form-data; boundary=b", multipart, ""); got.status != http.StatusOK {
+		t.Errorf("multipart beside a bad query: %d %s", got.status, got.body)
+	}
+}
