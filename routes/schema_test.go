@@ -19,7 +19,7 @@ type (
 	internalPart struct {
 		Role string `json:"role,omitempty"`
 	}
-	namedPart struct {
+	NamedPart struct {
 		Plan string `json:"plan,omitempty"`
 	}
 	openPart struct {
@@ -31,7 +31,7 @@ type (
 	}
 	nestedSchema struct {
 		internalPart `json:"-"`
-		namedPart    `json:"part,omitempty"`
+		NamedPart    `json:"part,omitempty"`
 		openPart
 		Shadow string             `json:"shadow,omitempty"`
 		Prefs  map[string]setting `json:"prefs,omitempty"`
@@ -77,7 +77,7 @@ func TestSchemasTakeExactNamesAlone(t *testing.T) {
 		t.Fatalf("%d %s", answer.status, answer.body)
 	}
 	want := nestedSchema{
-		namedPart: namedPart{Plan: "free"}, openPart: openPart{City: "Bern"}, Shadow: "outer",
+		NamedPart: NamedPart{Plan: "free"}, openPart: openPart{City: "Bern"}, Shadow: "outer",
 		Prefs: map[string]setting{"x": {}}, Pair: [2]setting{1: {Admin: true}}, Words: []string{"a"},
 	}
 	if !reflect.DeepEqual(got, want) {
