@@ -147,6 +147,9 @@ func TestMailsOfThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	box := postbox{make(chan string, 10)}
+	delivering, end := context.WithCancel(t.Context())
+	deliver(delivering, users)
+	defer end()
 	users.Use(mailHooks(box))
 	users.Use(withMembership())
 	users.Use(inviteOnly(func(email string) bool { return email != "eve@example.com" }))
