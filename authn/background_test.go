@@ -302,3 +302,18 @@ func TestHooksWithoutTransactionsAreRefused(t *testing.T) {
 		DuringRegister: func(context.Context, *authntest.User) error { return nil },
 	})
 }
+
+// A store that is away is told, whoever is asked for.
+func TestMailsAskForTheStore(t *testing.T) {
+	users := newMailing(t, authn.Config{})
+	ended, end := context.WithCancel(t.Context())
+	end() // as near to a store that is away as Memory comes
+	for _, email := range []string{"ann@example.com", "nobody@example.com", "\x00"} {
+		if err := users.ForgotPassword(ended, email); !errors.Is(err, authn.ErrUnavailable) {
+			t.Errorf("ForgotPassword for %q: %v", email, err)
+		}
+		if err := users.RequestVerify(ended, email); !errors.Is(err, authn.ErrUnavailable) {
+			t.Errorf("RequestVerify for %q: %v", email, err)
+		}
+	}
+}

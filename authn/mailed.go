@@ -62,7 +62,7 @@ func (m *Users[U]) open(ctx context.Context, tokens MailedTokens, token string) 
 // RequestVerify has a token mailed to the user with this address, with which
 // they prove that it is theirs ([Hooks.AfterRequestVerify]). Whether there is
 // such a user, inactive or verified already, shows neither in the answer nor
-// in its time: whatever tells them apart happens in the background.
+// in its time: they are looked up in the background.
 // [ErrNotSupported] without [Config.VerifyTokens], [ErrUnavailable].
 func (m *Users[U]) RequestVerify(ctx context.Context, email string) error {
 	if m.cfg.VerifyTokens == nil {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Errand is a mail to be sent: of which kind, about whom, and where to. It has
@@ -15,10 +17,10 @@ import (
 type Errand struct {
 	ID   string
 	Kind string
-	// UserID is empty where nobody has the address: such an errand costs what
-	// another does, and comes to nothing.
+	// UserID is whom a notice is for. It is empty where a token was asked for:
+	// whether anybody has the address is looked up when the errand is run.
 	UserID string
-	// Email is the address that the mail goes to.
+	// Email is the address that a notice goes to, or whose owner a token is for.
 	Email     string
 	CreatedAt time.Time
 	// Attempts is how often the errand was claimed.
@@ -50,22 +52,27 @@ type Outbox interface {
 const (
 	// errandLifetime is how long an errand is tried.
 	errandLifetime = 24 * time.Hour
+	// maxErrandEmail is the longest address that is kept, in bytes.
+	maxErrandEmail = 320
 	// longestDefer is the longest time between two attempts.
 	longestDefer = time.Hour
 )
 
-// requestToken sends a token of this kind to the address, if it is due to
-// anybody.
+// requestToken has a token of this kind mailed to whoever has the address, if it
+// is due to anybody. It does the same for every address: who that is shows in
+// the background alone.
 func (m *Users[U]) requestToken(ctx context.Context, kind, email string) error {
-	u, err := m.GetByEmail(ctx, email)
-	if err != nil && !errors.Is(err, ErrUserNotFound) {
-		return err
+	e := Errand{Kind: kind, Email: canonicalEmail(email)}
+	if len(e.Email) > maxErrandEmail || !utf8.ValidString(e.Email) || strings.ContainsRune(e.Email, 0) {
+		e.Email = "" // nobody's
 	}
-	e := Errand{Kind: kind}
-	if err == nil && isDue(kind, u.AuthAccount()) {
-		e.UserID, e.Email = u.AuthID(), u.AuthAccount().Email
+	if m.cfg.Outbox == nil {
+		// Nothing is kept, so that the store must be there: ask it for nobody.
+		if _, err := m.GetByEmail(ctx, ""); err != nil && !errors.Is(err, ErrUserNotFound) {
+			return err
+		}
 	}
-	e, err = m.keep(ctx, e)
+	e, err := m.keep(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -144,9 +151,9 @@ func (m *Users[U]) mailToken(ctx context.Context, e Errand, tokens MailedTokens,
 		return err
 	}
 	mailed, due := Mailed{Subject: "nobody", Email: "nobody@example.com"}, false
-	if err == nil && u.AuthID() == e.UserID && isDue(e.Kind, u.AuthAccount()) {
+	if err == nil && isDue(e.Kind, u.AuthAccount()) {
 		account := u.AuthAccount()
-		mailed, due = Mailed{Subject: e.UserID, Email: account.Email, Generation: account.Generation}, true
+		mailed, due = Mailed{Subject: u.AuthID(), Email: account.Email, Generation: account.Generation}, true
 	}
 	token, err := tokens.Make(ctx, mailed)
 	if err != nil || !due {
