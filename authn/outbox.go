@@ -52,6 +52,8 @@ type Outbox interface {
 const (
 	// errandLifetime is how long an errand is tried.
 	errandLifetime = 24 * time.Hour
+	// noteTimeout bounds what it takes to note how an errand went.
+	noteTimeout = 10 * time.Second
 	// maxErrandEmail is the longest address that is kept, in bytes.
 	maxErrandEmail = 320
 	// longestDefer is the longest time between two attempts.
@@ -112,13 +114,15 @@ func (m *Users[U]) run(ctx context.Context, e Errand) error {
 	if m.cfg.Outbox == nil {
 		return err
 	}
+	// The context may have ended, for which the mail failed.
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
+	defer cancel()
 	now := m.cfg.Now()
 	if err == nil || now.Sub(e.CreatedAt) >= errandLifetime {
-		return errors.Join(err, m.cfg.Outbox.Done(ctx, e.ID))
+		return errors.Join(err, m.cfg.Outbox.Done(noting, e.ID))
 	}
 	due := now.Add(min(time.Minute<<min(e.Attempts, 10), longestDefer))
-	// The context may have ended, for which the mail failed.
-	return errors.Join(err, m.cfg.Outbox.Defer(context.WithoutCancel(ctx), e.ID, due))
+	return errors.Join(err, m.cfg.Outbox.Defer(noting, e.ID, due))
 }
 
 // mail has the hooks send what the errand is about.

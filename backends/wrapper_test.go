@@ -2,12 +2,15 @@ package backends_test
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/strategies/jwt"
 )
@@ -124,5 +127,25 @@ func TestAPresetThatFailsIsNoBackend(t *testing.T) {
 		if b != nil || err == nil || !strings.Contains(err.Error(), `"web"`) || strings.Contains(err.Error(), "print-me") {
 			t.Errorf("%+v: %v, %v", cfg, b, err)
 		}
+	}
+}
+
+// A wrapper doesn't hide that a credential is one that browsers send.
+func TestWrappedCookiesAreStillCookies(t *testing.T) {
+	cookie, err := backends.CookieJWT(jwt.Secret([]byte(strings.Repeat("k", 32))), backends.CookieJWTConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := authn.New(new(authntest.Memory), authn.Config{}, authn.RequireVerified(cookie))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/auth/cookie/login", nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	if err := users.CheckOrigin(r, "cookie"); !errors.Is(err, authn.ErrCrossSite) {
+		t.Error(err)
+	}
+	if err := users.CheckOrigin(r, "another"); !errors.Is(err, authn.ErrNotSupported) {
+		t.Error(err)
 	}
 }

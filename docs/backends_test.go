@@ -5,11 +5,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"testing"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/strategies/jwt"
@@ -45,17 +48,27 @@ type Header struct{ Name string }
 
 func (t Header) Extract(r *http.Request) (string, error) {
 	token := r.Header.Get(t.Name)
-	if token == "" {
+	switch {
+	case token == "":
 		return "", authn.ErrNoCredential
+	case len(token) > authn.MaxCredentialSize:
+		return "", authn.ErrInvalidToken
 	}
 	return token, nil
 }
 
 func (t Header) Carry(token authn.Token) (*authn.Response, error) {
-	return &authn.Response{
-		Status: http.StatusNoContent,
-		Header: http.Header{t.Name: {token.Value}},
-	}, nil
+	res := &authn.Response{Status: http.StatusNoContent, Header: http.Header{}}
+	res.Header.Set(t.Name, token.Value)
+	return res, nil
+}
+
+func TestHeaderTransport(t *testing.T) {
+	authntest.TestTransport(t, Header{"X-Device-Token"}, func(answer *http.Response) *http.Request {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("X-Device-Token", answer.Header.Get("X-Device-Token"))
+		return r
+	})
 }
 
 func Example_ownTransport() {

@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/glebarez/sqlite"
@@ -38,6 +39,15 @@ func newServer(users *authn.Users[*AppUser]) *echo.Echo {
 	return e
 }
 
+func verify(ctx context.Context, users *authn.Users[*AppUser], id string) error {
+	yes := true
+	_, err := users.Update(ctx, id, authn.Update[*AppUser]{
+		IsVerified: &yes,
+		Own:        func(u *AppUser) error { u.Role = "editor"; return nil },
+	})
+	return err
+}
+
 func makeSuperuser(ctx context.Context, users *authn.Users[*AppUser], email, password string) error {
 	_, err := users.Register(ctx, email, password, func(u *AppUser) error {
 		u.IsSuperuser, u.IsVerified = true, true
@@ -66,6 +76,9 @@ func Example_gettingStarted() {
 		panic(err)
 	}
 	addHooks(users)
+	if err := verify(ctx, users, "nobody"); !errors.Is(err, authn.ErrUserNotFound) {
+		panic(err)
+	}
 	if err := makeSuperuser(ctx, users, "root@example.com", "correct horse"); err != nil {
 		panic(err)
 	}

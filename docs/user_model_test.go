@@ -123,8 +123,9 @@ func newMembers(db *gorm.DB) (authn.Store[*Member], error) {
 }
 
 func Example_ownFields() {
-	users, _ := newApp()
+	users, e := newApp()
 	factory, err := newRoutes(users)
+	factory.All().Mount(e)
 	fmt.Println(len(factory.All()), err)
 	// Output: 7 <nil>
 }

@@ -22,20 +22,49 @@ import (
 // problems collects what a suite finds. Safe for concurrent use.
 type problems struct {
 	mu   sync.Mutex
-	list []string
+	list []problem
 }
+
+// problem is one of a kind, which is its format.
+type problem struct{ kind, text string }
 
 func (p *problems) add(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.list = append(p.list, fmt.Sprintf(format, args...))
+	p.list = append(p.list, problem{format, fmt.Sprintf(format, args...)})
+}
+
+// shown is how many problems of a kind are told.
+const shown = 3
+
+// texts are the problems by kind, the first of each.
+func (p *problems) texts() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var kinds []string
+	byKind := map[string][]string{}
+	for _, found := range p.list {
+		if byKind[found.kind] == nil {
+			kinds = append(kinds, found.kind)
+		}
+		byKind[found.kind] = append(byKind[found.kind], found.text)
+	}
+	var texts []string
+	for _, kind := range kinds {
+		all := byKind[kind]
+		texts = append(texts, all[:min(shown, len(all))]...)
+		if more := len(all) - shown; more > 0 {
+			texts = append(texts, fmt.Sprintf("and %d more like that", more))
+		}
+	}
+	return texts
 }
 
 // report makes each problem an error of the test.
 func (p *problems) report(t *testing.T) {
 	t.Helper()
-	for _, problem := range p.list {
-		t.Error(problem)
+	for _, text := range p.texts() {
+		t.Error(text)
 	}
 }
 

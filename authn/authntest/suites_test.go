@@ -145,12 +145,12 @@ func TestStoreSuiteFindsFaults(t *testing.T) {
 
 func wantsProblem(t *testing.T, p *problems, says string) {
 	t.Helper()
-	for _, problem := range p.list {
+	for _, problem := range p.texts() {
 		if strings.Contains(problem, says) {
 			return
 		}
 	}
-	t.Errorf("the suite found %q, and nothing that says %q", p.list, says)
+	t.Errorf("the suite found %q, and nothing that says %q", p.texts(), says)
 }
 
 // plain is a strategy whose token is its identity in the clear, with faults.
@@ -268,6 +268,67 @@ func TestTransportSuite(t *testing.T) {
 	p := new(problems)
 	checkTransport(p, leaky{}, CommonClient) // which doesn't know this header
 	wantsProblem(t, p, "came back as 0 bytes")
+}
+
+// crumbs is a transport of cookies that lets other sites in, or only their
+// WebSockets.
+type crumbs struct{}
+
+func (crumbs) Extract(r *http.Request) (string, error) {
+	cookie, err := r.Cookie("c")
+	if err != nil || cookie.Value == "" {
+		return "", authn.ErrNoCredential
+	}
+	if len(cookie.Value) > authn.MaxCredentialSize {
+		return "", authn.ErrInvalidToken
+	}
+	return cookie.Value, nil
+}
+
+func (crumbs) Carry(token authn.Token) (*authn.Response, error) {
+	return &authn.Response{Status: 204, Header: http.Header{"Set-Cookie": {"c=" + token.Value}}}, nil
+}
+
+// checkedCrumbs look at the method and at the header, as they should, and not
+// at upgrades.
+type checkedCrumbs struct {
+	crumbs
+	protection *http.CrossOriginProtection
+}
+
+func (c checkedCrumbs) CheckOrigin(r *http.Request) error {
+	if c.protection.Check(r) != nil {
+		return authn.ErrCrossSite
+	}
+	return nil
+}
+
+// lenient takes every origin for its own.
+type lenient struct{ crumbs }
+
+func (lenient) CheckOrigin(*http.Request) error { return nil }
+
+func TestTransportSuiteOnCookies(t *testing.T) {
+	for says, transport := range map[string]authn.Transport{
+		"without CheckOrigin": crumbs{},
+		"of POST with":        lenient{},
+		"WebSocket":           checkedCrumbs{protection: http.NewCrossOriginProtection()},
+	} {
+		p := new(problems)
+		checkTransport(p, transport, CommonClient)
+		wantsProblem(t, p, says)
+	}
+}
+
+func TestReportsAreShort(t *testing.T) {
+	p := new(problems)
+	for i := range 30 {
+		p.add("number %d", i)
+	}
+	p.add("another")
+	if got := p.texts(); len(got) != 5 || got[3] != "and 27 more like that" || got[4] != "another" {
+		t.Error(got)
+	}
 }
 
 // careless is a backend with faults.

@@ -57,9 +57,12 @@ func checkTransport(p *problems, transport authn.Transport, client Client) {
 		}
 		got, err := transport.Extract(client(answer))
 		if err != nil || got != token {
-			p.add("Extract: a token of %d bytes came back as %d bytes, %v", len(token), len(got), err)
+			p.add("Extract: a token of %d bytes came back as %d bytes, %v (CommonClient understands access_token in JSON, and cookies: has the transport a Client of its own?)", len(token), len(got), err)
 		}
 	})
+	if answer := carry(p, transport, "token"); answer != nil && client(answer).Header.Get("Cookie") != "" {
+		checkOrigins(p, transport)
+	}
 	if answer := carry(p, transport, strings.Repeat("a", authn.MaxCredentialSize+1)); answer != nil {
 		if token, err := transport.Extract(client(answer)); err == nil && len(token) > authn.MaxCredentialSize {
 			p.add("Extract returned a token of more than MaxCredentialSize bytes")
@@ -74,6 +77,37 @@ func checkTransport(p *problems, transport authn.Transport, client Client) {
 		if _, err := transport.Extract(client(answer)); !errors.Is(err, authn.ErrNoCredential) {
 			p.add("Extract after Clear: %v, want ErrNoCredential", err)
 		}
+	}
+}
+
+// checkOrigins is for a credential that browsers send by themselves.
+func checkOrigins(p *problems, transport authn.Transport) {
+	checker, ok := transport.(authn.OriginChecker)
+	if !ok {
+		p.add("browsers send this credential by themselves: without CheckOrigin, other sites can act for its users")
+		return
+	}
+	for _, c := range []struct {
+		method string
+		header [2]string
+		want   error
+	}{
+		{http.MethodPost, [2]string{"Sec-Fetch-Site", "cross-site"}, authn.ErrCrossSite},
+		{http.MethodDelete, [2]string{"Origin", "https://evil.example"}, authn.ErrCrossSite},
+		{http.MethodPost, [2]string{"Sec-Fetch-Site", "same-origin"}, nil},
+		{http.MethodGet, [2]string{"Sec-Fetch-Site", "cross-site"}, nil},
+	} {
+		r := httptest.NewRequest(c.method, "/", nil)
+		r.Header.Set(c.header[0], c.header[1])
+		if err := checker.CheckOrigin(r); !errors.Is(err, c.want) {
+			p.add("CheckOrigin of %s with %s: %v, want %v", c.method, c.header, err, c.want)
+		}
+	}
+	upgrade := httptest.NewRequest(http.MethodGet, "/", nil)
+	upgrade.Header.Set("Upgrade", "websocket")
+	upgrade.Header.Set("Origin", "https://evil.example")
+	if err := checker.CheckOrigin(upgrade); !errors.Is(err, authn.ErrCrossSite) {
+		p.add("CheckOrigin of a WebSocket that another site opens: %v, want ErrCrossSite", err)
 	}
 }
 
