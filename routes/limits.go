@@ -112,7 +112,12 @@ func (l *limiter) login(r *http.Request, account string) (attempt, error) {
 	if l == nil {
 		return attempt{}, nil
 	}
-	return l.take(l.loginAddress.of(l.address(r)), l.loginAccount.of(accountKey(account)))
+	a := attempt{limiter: l}
+	err := a.take(l.loginAddress, l.address(r))
+	if err == nil {
+		err = a.take(l.loginAccount, accountKey(account))
+	}
+	return a, err
 }
 
 // mail takes a request for a mail from its limits, or returns a 429.
@@ -120,22 +125,25 @@ func (l *limiter) mail(r *http.Request, account string) error {
 	if l == nil {
 		return nil
 	}
-	_, err := l.take(l.mailAddress.of(l.address(r)), l.mailAccount.of(accountKey(account)))
+	a := attempt{limiter: l}
+	err := a.take(l.mailAddress, l.address(r))
+	if err == nil {
+		err = a.take(l.mailAccount, accountKey(account))
+	}
 	return err
 }
 
-// take takes one from each bucket, or from none of them.
-func (l *limiter) take(buckets ...*rate.Limiter) (attempt, error) {
-	a := attempt{limiter: l}
-	now := l.now()
-	for _, bucket := range buckets {
-		if !bucket.AllowN(now, 1) {
-			a.takeBack()
-			return attempt{}, tooMany(bucket, now)
-		}
-		a.taken = append(a.taken, bucket)
+// take takes one from a key's bucket, or gives back what was taken before. An
+// address comes first: whoever is beyond its limit makes no new buckets, and
+// so has none forgotten.
+func (a *attempt) take(from *buckets, key string) error {
+	bucket, now := from.of(key), a.limiter.now()
+	if !bucket.AllowN(now, 1) {
+		a.takeBack()
+		return tooMany(bucket, now)
 	}
-	return a, nil
+	a.taken = append(a.taken, bucket)
+	return nil
 }
 
 // tooMany is the 429 (RFC 6585 §4).

@@ -312,6 +312,13 @@ func TestMailedTokensOfFastAPIUsers(t *testing.T) {
 			s := newMailSite(t, db, fixture.Secrets, noLimits)
 			var verified, reset int
 			for email, u := range fixture.Users {
+				want := http.StatusOK
+				if !u.IsActive {
+					want = http.StatusUnauthorized
+				}
+				s.has("the cookie of "+email, s.do(http.MethodGet, "/users/me", "", "Cookie", "fastapiusersauth="+u.CookieJWT), want, "")
+			}
+			for email, u := range fixture.Users {
 				if u.VerifyToken != "" && !u.IsVerified {
 					verified++
 					s.has("reset with a verify token", s.reset(u.VerifyToken, "changed"), http.StatusBadRequest, badReset)
