@@ -56,6 +56,18 @@ func makeSuperuser(ctx context.Context, users *authn.Users[*AppUser], email, pas
 	return err
 }
 
+func vouchFor(ctx context.Context, users *authn.Users[*AppUser], id, firstName string) error {
+	yes := true
+	_, err := users.Update(ctx, id, authn.Update[*AppUser]{
+		IsVerified: &yes,
+		Own: func(u *AppUser) error {
+			u.FirstName = firstName
+			return nil
+		},
+	})
+	return err
+}
+
 func addHooks(users *authn.Users[*AppUser]) {
 	users.Use(authn.Hooks[*AppUser]{
 		AfterRegister: func(ctx context.Context, u *AppUser) {
@@ -90,10 +102,18 @@ func Example_gettingStarted() {
 	if _, err := users.Update(ctx, u.AuthID(), authn.Update[*AppUser]{Email: &email}); err != nil {
 		panic(err)
 	}
+	if err := vouchFor(ctx, users, u.AuthID(), "Ann"); err != nil {
+		panic(err)
+	}
+	if u, err = users.Get(ctx, u.AuthID()); err != nil {
+		panic(err)
+	}
+	fmt.Println(u.Email, u.FirstName, u.IsVerified)
 	fmt.Println(get(newServer(users), "/users/me", ""))
 	// Output:
 	// welcome, root@example.com
 	// tell root@example.com that it was replaced
+	// chief@example.com Ann true
 	// 401 {"detail":"Unauthorized"}
 }
 
