@@ -5,12 +5,19 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"testing"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 )
+
+func TestMyStore(t *testing.T) {
+	authntest.TestStore(t, func(*testing.T) authn.Store[*authntest.User] {
+		return new(authntest.Memory) // your store, empty each time
+	})
+}
 
 func Example_asThisUser() {
 	store := new(authntest.Memory)
