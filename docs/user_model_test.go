@@ -3,7 +3,10 @@ package docs_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
+	"strings"
+	"testing"
 
 	"gorm.io/gorm"
 
@@ -20,6 +23,9 @@ type AppUser struct {
 	Phone       *string
 	Address     Address `gorm:"serializer:json"`
 }
+
+func (u AppUser) String() string       { return "user " + u.AuthID() }
+func (u AppUser) LogValue() slog.Value { return slog.StringValue(u.String()) }
 
 type Address struct {
 	Street string `json:"street"`
@@ -134,4 +140,16 @@ func Example_ownNames() {
 	_, err := newMembers(openDatabase())
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+func TestUsersDoNotPrintTheirHashes(t *testing.T) {
+	u := &AppUser{FirstName: "Ann"}
+	u.HashedPassword = "$argon2id$secret"
+	var out strings.Builder
+	slog.New(slog.NewTextHandler(&out, nil)).Info("in", "user", u, "value", *u)
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("in", "user", u, "value", *u)
+	fmt.Fprintf(&out, "%v %+v %s %v %+v", u, u, u, *u, *u)
+	if strings.Contains(out.String(), "secret") || !strings.Contains(out.String(), u.AuthID()) {
+		t.Error(out.String())
+	}
 }
