@@ -68,15 +68,16 @@ func pause(ctx context.Context, attempt int) error {
 	}
 }
 
-// loadTwice returns two copies of a user that share no memory.
+// loadTwice returns two copies of a user that share no memory, of one SELECT: a
+// column that another update changed between two of them would count as changed
+// by ours.
 func (s *Store[T, U]) loadTwice(ctx context.Context, id string) (U, U, error) {
 	if s.byID == nil {
-		before, err := s.ByID(ctx, id)
+		after, err := s.ByID(ctx, id)
 		if err != nil {
 			return nil, nil, err
 		}
-		after, err := s.ByID(ctx, id)
-		return before, after, err
+		return s.copyColumns(ctx, after), after, nil
 	}
 	key, err := parseKey(s.mapping.key.FieldType, id)
 	if err != nil {
