@@ -10,6 +10,7 @@ import (
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/internal/testdb"
+	"github.com/echo-users/echo-users/userdb"
 )
 
 func TestUpdateWritesWhatChangedZeroValuesToo(t *testing.T) {
@@ -125,6 +126,37 @@ func TestAnUpdateOfAnOlderAccountBeginsAnew(t *testing.T) {
 		})
 		if err != nil || runs != 2 || after.HashedPassword != "newer" || !after.IsVerified {
 			t.Errorf("%v after %d runs: %+v", err, runs, after)
+		}
+	})
+}
+
+func TestAnAddressOutOfSightIsTaken(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+		create(t, newStore[knight](t, db), func(k *knight) error {
+			k.Account, k.Nick = account("hidden@example.com"), "hidden"
+			k.IsVerified = false
+			return nil
+		})
+		store, err := userdb.New[knight](db.Where("is_verified"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := create(t, store, func(k *knight) error {
+			k.Account, k.Nick = account("seen@example.com"), "seen"
+			k.IsVerified = true
+			return nil
+		})
+		if _, err := store.Create(t.Context(), func(k *knight) error {
+			k.Account, k.Nick = account("Hidden@example.com"), "other"
+			return nil
+		}); !errors.Is(err, authn.ErrUserExists) {
+			t.Errorf("Create: %v", err)
+		}
+		if _, err := store.Update(t.Context(), seen.AuthID(), func(k *knight) error {
+			k.Email = "Hidden@example.com"
+			return nil
+		}); !errors.Is(err, authn.ErrUserExists) {
+			t.Errorf("Update: %v", err)
 		}
 	})
 }
