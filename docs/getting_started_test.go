@@ -2,7 +2,6 @@ package docs_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/glebarez/sqlite"
@@ -37,15 +36,6 @@ func newServer(users *authn.Users[*AppUser]) *echo.Echo {
 	e.HTTPErrorHandler = routes.ErrorHandler
 	routes.Mount(e, users)
 	return e
-}
-
-func verify(ctx context.Context, users *authn.Users[*AppUser], id string) error {
-	yes := true
-	_, err := users.Update(ctx, id, authn.Update[*AppUser]{
-		IsVerified: &yes,
-		Own:        func(u *AppUser) error { u.Role = "editor"; return nil },
-	})
-	return err
 }
 
 func makeSuperuser(ctx context.Context, users *authn.Users[*AppUser], email, password string) error {
@@ -88,9 +78,6 @@ func Example_gettingStarted() {
 		panic(err)
 	}
 	addHooks(users)
-	if err := verify(ctx, users, "nobody"); !errors.Is(err, authn.ErrUserNotFound) {
-		panic(err)
-	}
 	if err := makeSuperuser(ctx, users, "root@example.com", "correct horse"); err != nil {
 		panic(err)
 	}
