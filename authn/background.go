@@ -83,40 +83,58 @@ func (r *runner) accept(ctx context.Context, name string, work func(context.Cont
 }
 
 func (r *runner) run() {
+	// Deferred, for work that ends its goroutine, as a failed test does.
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.queue) > 0 {
+			go r.run()
+		} else {
+			r.workers--
+		}
+	}()
 	for {
 		r.mu.Lock()
 		if len(r.queue) == 0 {
-			r.workers--
 			r.mu.Unlock()
 			return
 		}
 		j := r.queue[0]
 		r.queue[0], r.queue = job{}, r.queue[1:]
 		r.mu.Unlock()
+		r.finish(j)
+	}
+}
 
-		if err := r.do(j.ctx, j.work); err != nil {
-			r.logger.ErrorContext(j.ctx, "authn: work in the background failed", slog.String("work", j.name), slog.Any("error", err))
-		}
-
+func (r *runner) finish(j job) {
+	defer func() {
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		if r.open--; r.open == 0 && r.idle != nil {
 			close(r.idle)
 			r.idle = nil
 		}
-		r.mu.Unlock()
+	}()
+	if err := r.do(j.ctx, j.work); err != nil {
+		r.logger.ErrorContext(j.ctx, "authn: work in the background failed", slog.String("work", j.name), slog.Any("error", err))
 	}
 }
 
-func (r *runner) do(ctx context.Context, work func(context.Context) error) (err error) {
+func (r *runner) do(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, r.bounds.Timeout)
 	defer cancel()
 	defer context.AfterFunc(r.ended, cancel)()
+	return caught(func() error { return work(ctx) })
+}
+
+// caught makes a panic an error.
+func caught(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return work(ctx)
+	return f()
 }
 
 // wait returns when all that was accepted is done.
@@ -147,6 +165,7 @@ func (r *runner) wait(ctx context.Context) error {
 // after [Users.Shutdown]; else the work is done, before an orderly shut-down
 // ends.
 func (m *Users[U]) Background(ctx context.Context, name string, work func(ctx context.Context) error) error {
+	ctx, _ = m.outside(ctx) // a transaction has ended by then
 	return m.runner.accept(ctx, name, work)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -315,5 +316,57 @@ func TestMailsAskForTheStore(t *testing.T) {
 		if err := users.RequestVerify(ended, email); !errors.Is(err, authn.ErrUnavailable) {
 			t.Errorf("RequestVerify for %q: %v", email, err)
 		}
+	}
+}
+
+// An errand whose hook panics is given up like others, and one that was sent is
+// noted even where its time has run out meanwhile.
+func TestErrandsThatPanicOrTakeTooLong(t *testing.T) {
+	clock, outbox := authntest.NewClock(time.Unix(1e9, 0)), newChest()
+	users := newMailing(t, authn.Config{Outbox: outbox, Now: clock.Now})
+	calls, panics := 0, true
+	var mu sync.Mutex
+	users.Use(authn.Hooks[*authntest.User]{
+		AfterForgotPassword: func(context.Context, *authntest.User, authn.Token) error {
+			mu.Lock()
+			defer mu.Unlock()
+			calls++
+			if panics {
+				panic("broken template")
+			}
+			return nil
+		},
+	})
+	if err := users.ForgotPassword(t.Context(), "ann@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		if err := users.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(time.Hour)
+		if err := users.DeliverOutbox(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if outbox.size() != 0 || calls < 10 || calls > 30 {
+		t.Errorf("%d calls, %d errands are left", calls, outbox.size())
+	}
+}
+
+// Work that ends its goroutine doesn't end the background.
+func TestGoexitInTheBackground(t *testing.T) {
+	users := newMailing(t, authn.Config{Background: authn.Background{Workers: 1}})
+	done := false
+	for _, work := range []func(context.Context) error{
+		func(context.Context) error { runtime.Goexit(); return nil },
+		func(context.Context) error { done = true; return nil },
+	} {
+		if err := users.Background(t.Context(), "work", work); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := users.Shutdown(t.Context()); err != nil || !done {
+		t.Error(done, err)
 	}
 }

@@ -46,6 +46,7 @@ func TestLookUpsByAddress(t *testing.T) {
 		"as typed":         {nfd, nil, 0, "nfd", nil, fmt.Sprintf("%q", []string{nfc, nfd})},
 		"NFC alone":        {nfc, nil, 0, "", authn.ErrUserNotFound, fmt.Sprintf("%q", []string{nfc})},
 		"spaces":           {" ann@example.com", nil, 0, "ann", nil, `["ann@example.com"]`},
+		"unknown, spaces":  {" eve@example.com", nil, 0, "", authn.ErrUserNotFound, `["eve@example.com"]`},
 		"no address":       {"ann", nil, 0, "", authn.ErrUserNotFound, `["ann"]`},
 		"empty":            {"", nil, 0, "", authn.ErrUserNotFound, `[""]`},
 		"away":             {"ann@example.com", cut, 1, "", authn.ErrUnavailable, `["ann@example.com"]`},

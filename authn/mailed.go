@@ -114,7 +114,7 @@ func (m *Users[U]) ForgotPassword(ctx context.Context, email string) error {
 // ResetPassword sets the password of the active user whom a mailed token
 // names, and voids every credential and reset token of theirs:
 // [ErrInvalidToken], also for a token made before the last change of the
-// password or of the address; [*PasswordError], [ErrPasswordTooLong] and
+// password or (unless fastapi-users made it) of the address; [*PasswordError], [ErrPasswordTooLong] and
 // [ErrUnavailable], with which the token isn't spent; [ErrNotSupported]. Of
 // many at once, one succeeds.
 func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U, error) {

@@ -92,7 +92,11 @@ func (m *Users[U]) keep(ctx context.Context, e Errand) (Errand, error) {
 	if m.cfg.Outbox == nil {
 		return e, nil
 	}
-	return e, unavailable(m.cfg.Outbox.Put(ctx, e, e.CreatedAt.Add(m.lease())))
+	due := e.CreatedAt.Add(m.lease())
+	if _, within := m.outside(ctx); within {
+		due = e.CreatedAt
+	}
+	return e, unavailable(m.cfg.Outbox.Put(ctx, e, due))
 }
 
 // lease is for how long an errand is the claimant's.
@@ -101,16 +105,24 @@ func (m *Users[U]) lease() time.Duration { return 2 * m.runner.bounds.Timeout }
 // dispatch has an errand run in the background. One that an outbox keeps is
 // run later where there is no room.
 func (m *Users[U]) dispatch(ctx context.Context, e Errand) error {
-	err := m.Background(ctx, e.Kind, func(ctx context.Context) error { return m.run(ctx, e) })
-	if m.cfg.Outbox != nil {
-		return nil
+	if m.cfg.Outbox == nil {
+		return m.Background(ctx, e.Kind, func(ctx context.Context) error { return m.run(ctx, e) })
 	}
-	return err
+	if _, within := m.outside(ctx); within {
+		return nil // what the transaction keeps may not come to be
+	}
+	_ = m.Background(ctx, e.Kind, func(ctx context.Context) error {
+		if m.cfg.Now().Sub(e.CreatedAt) > m.lease()-m.runner.bounds.Timeout {
+			return nil // it has waited so long that somebody else may run it
+		}
+		return m.run(ctx, e)
+	})
+	return nil
 }
 
 // run runs an errand and takes it out of the outbox, or defers it.
 func (m *Users[U]) run(ctx context.Context, e Errand) error {
-	err := m.mail(ctx, e)
+	err := caught(func() error { return m.mail(ctx, e) })
 	if m.cfg.Outbox == nil {
 		return err
 	}
@@ -199,6 +211,9 @@ func (m *Users[U]) DeliverOutbox(ctx context.Context, interval time.Duration) er
 // has workers.
 func (m *Users[U]) deliverDue(ctx context.Context) error {
 	for {
+		if m.runner.ended.Err() != nil {
+			return fmt.Errorf("%w: the manager was shut down", ErrUnavailable)
+		}
 		now := m.cfg.Now()
 		due, err := m.cfg.Outbox.Claim(ctx, now, now.Add(m.lease()), m.runner.bounds.Workers)
 		if err != nil {

@@ -42,6 +42,17 @@ type Transactor interface {
 	// and f's error is returned as it is. With a context that carries one
 	// already, f is a part of that.
 	InTransaction(ctx context.Context, f func(ctx context.Context) error) error
+	// Outside returns the context without its transaction, for work that goes
+	// on after it, and whether there was one.
+	Outside(ctx context.Context) (context.Context, bool)
+}
+
+// outside returns the context without its transaction, and whether it had one.
+func (m *Users[U]) outside(ctx context.Context) (context.Context, bool) {
+	if store, ok := m.store.(Transactor); ok {
+		return store.Outside(ctx)
+	}
+	return ctx, false
 }
 
 // inTransaction calls f in a transaction, where the store has them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/echo-users/echo-users/authn/password"
@@ -116,10 +117,14 @@ func (m *Users[U]) Get(ctx context.Context, id string) (U, error) {
 // GetByEmail returns the user with this address without regard to letter
 // case: [ErrUserNotFound], [ErrUnavailable].
 func (m *Users[U]) GetByEmail(ctx context.Context, email string) (U, error) {
-	canonical := canonicalEmail(email)
+	canonical, typed := canonicalEmail(email), strings.TrimSpace(email)
 	u, err := m.store.ByEmail(ctx, canonical)
-	if errors.Is(err, ErrUserNotFound) && !equalFoldASCII(canonical, email) {
-		u, err = m.store.ByEmail(ctx, email)
+	if (err == nil || errors.Is(err, ErrUserNotFound)) && !equalFoldASCII(canonical, typed) {
+		// Asked whether or not there is one already, so that both cost the same.
+		other, otherErr := m.store.ByEmail(ctx, typed)
+		if errors.Is(err, ErrUserNotFound) {
+			u, err = other, otherErr
+		}
 	}
 	return found(u, err)
 }

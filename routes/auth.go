@@ -61,8 +61,10 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 		}
 		return nil, loginError(err)
 	}
-	attempt.takeBack()
 	res, err := f.users.Login(r.Context(), backend, u, authn.MethodPassword)
+	if err == nil || errors.Is(err, authn.ErrUnavailable) {
+		attempt.takeBack() // what a gate refuses counts: it may be a second factor
+	}
 	if err != nil {
 		return nil, loginError(err)
 	}

@@ -3,6 +3,7 @@ package routes
 import (
 	"fmt"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
@@ -55,5 +56,13 @@ func TestTakingBackStopsAtTheBurst(t *testing.T) {
 	}
 	if allowed != 3 {
 		t.Errorf("%d attempts, want 3", allowed)
+	}
+}
+
+// A long name costs little before it is refused, and isn't kept.
+func TestLongAccountsAreCut(t *testing.T) {
+	long := strings.Repeat("\ufdfa", 20_000) // eleven times as long in NFKC
+	if key := accountKey(long); len(key) > 320*20 {
+		t.Errorf("%d bytes", len(key))
 	}
 }

@@ -122,3 +122,50 @@ func TestNoticesArePartOfTheChange(t *testing.T) {
 		}
 	})
 }
+
+// A notice of what a caller's transaction rolled back doesn't go out; one of
+// what it committed does.
+func TestNoticesWithinACallersTransaction(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+		outbox, err := userdb.NewOutbox(db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		site := newSite(t, db)
+		store, err := userdb.New[userdb.User](db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := outbox.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		users, err := authn.New(store, authn.Config{Outbox: outbox}, site.users.Backends()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		users.Use(authn.Hooks[*userdb.User]{Notify: func(_ context.Context, _ *userdb.User, notice authn.Notice) error {
+			told = append(told, string(notice.Kind))
+			return nil
+		}})
+		id := site.register("ann@example.com")
+		password, rolledBack := "another password", errors.New("rolled back")
+		for _, want := range []error{rolledBack, nil} {
+			err := db.Session(&gorm.Session{PrepareStmt: true}).Transaction(func(tx *gorm.DB) error {
+				if _, err := users.Update(userdb.WithTx(t.Context(), tx), id, authn.Update[*userdb.User]{Password: &password}); err != nil {
+					return err
+				}
+				return want
+			})
+			if !errors.Is(err, want) {
+				t.Fatal(err)
+			}
+			if err := errors.Join(users.Flush(t.Context()), users.DeliverOutbox(t.Context(), 0)); err != nil {
+				t.Fatal(err)
+			}
+			if (len(told) == 1) != (want == nil) || len(told) > 1 {
+				t.Errorf("%v: told %v", want, told)
+			}
+		}
+	})
+}

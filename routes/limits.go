@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"net"
@@ -158,8 +159,13 @@ func tooMany(bucket *rate.Limiter, now time.Time) error {
 
 // accountKey is one for all spellings that a look-up takes for one address.
 func accountKey(typed string) string {
-	return strings.ToLower(norm.NFKC.String(strings.TrimSpace(typed)))
+	typed = strings.TrimSpace(typed)
+	// Cut first: of long text, normalisation is dear and its result longer.
+	return strings.ToLower(norm.NFKC.String(typed[:min(len(typed), maxAccount)]))
 }
+
+// maxAccount is the longest address that is told from others, in bytes.
+const maxAccount = 320
 
 // address is one for all addresses that one client has at its disposal: an
 // IPv6 network of 64 bits (RFC 4291 §2.5.4) is somebody's home.
@@ -190,17 +196,17 @@ type buckets struct {
 	limit Limit
 
 	mu           sync.Mutex
-	newer, older map[string]*rate.Limiter
+	newer, older map[[sha256.Size]byte]*rate.Limiter
 }
 
 func newBuckets(limit Limit) *buckets {
-	return &buckets{limit: limit, newer: map[string]*rate.Limiter{}}
+	return &buckets{limit: limit, newer: map[[sha256.Size]byte]*rate.Limiter{}}
 }
 
-func (b *buckets) of(key string) *rate.Limiter {
-	if len(key) > 320 {
-		key = key[:320] // no address is longer
-	}
+// of returns the bucket of a text, of which the hash alone is remembered: it
+// may be long, and a part of something longer.
+func (b *buckets) of(text string) *rate.Limiter {
+	key := sha256.Sum256([]byte(text))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if bucket, ok := b.newer[key]; ok {
@@ -211,7 +217,7 @@ func (b *buckets) of(key string) *rate.Limiter {
 		bucket = rate.NewLimiter(rate.Every(b.limit.Every), b.limit.Burst)
 	}
 	if len(b.newer) >= maxBuckets {
-		b.older, b.newer = b.newer, make(map[string]*rate.Limiter)
+		b.older, b.newer = b.newer, map[[sha256.Size]byte]*rate.Limiter{}
 	}
 	b.newer[key] = bucket
 	return bucket

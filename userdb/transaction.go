@@ -2,6 +2,7 @@ package userdb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 
 	"gorm.io/gorm"
@@ -32,10 +33,25 @@ func Tx(ctx context.Context) (*gorm.DB, bool) {
 // poolOf returns where the statements of this context go: the transaction that
 // it carries, if that is one on db's database, or db's connections.
 func poolOf(ctx context.Context, db *gorm.DB) gorm.ConnPool {
-	if tx, ok := ctx.Value(transactionKey{}).(*gorm.DB); ok && tx.ConnPool == db.ConnPool {
+	if tx, ok := ctx.Value(transactionKey{}).(*gorm.DB); ok && (tx.ConnPool == db.ConnPool || sameDatabase(tx.ConnPool, db.ConnPool)) {
 		return tx.Statement.ConnPool
 	}
 	return db.Statement.ConnPool
+}
+
+// sameDatabase looks beneath what GORM puts around a pool that prepares
+// statements.
+func sameDatabase(a, b gorm.ConnPool) bool {
+	beneath := func(pool gorm.ConnPool) *sql.DB {
+		if connector, ok := pool.(gorm.GetDBConnector); ok {
+			db, _ := connector.GetDBConn()
+			return db
+		}
+		db, _ := pool.(*sql.DB)
+		return db
+	}
+	db := beneath(a)
+	return db != nil && db == beneath(b)
 }
 
 // session returns db for statements of this context.
@@ -56,6 +72,15 @@ func newSession(ctx context.Context, db *gorm.DB) *gorm.DB {
 // savepoint within the one that ctx carries ([authn.Transactor]).
 func (s *Store[T, U]) InTransaction(ctx context.Context, f func(ctx context.Context) error) error {
 	return newSession(ctx, s.db).Transaction(func(tx *gorm.DB) error { return f(WithTx(ctx, tx)) })
+}
+
+// Outside returns the context without its transaction, and whether it carried
+// one ([authn.Transactor]).
+func (s *Store[T, U]) Outside(ctx context.Context) (context.Context, bool) {
+	if _, ok := ctx.Value(transactionKey{}).(*gorm.DB); !ok {
+		return ctx, false
+	}
+	return context.WithValue(ctx, transactionKey{}, nil), true
 }
 
 var errNothingWritten = errors.New("userdb: nothing was written")
