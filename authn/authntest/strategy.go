@@ -2,6 +2,8 @@ package authntest
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +16,9 @@ import (
 // TestStrategy runs the suite of [authn.Strategy], and of [authn.Revoker]
 // where the strategy is one. newStrategy returns one that issues, and is
 // called once for each part. Its clock must be the real one.
+//
+// The suite can't see whether a token expires. Of guessable tokens it finds
+// those alone that have nothing in them but the user's id.
 func TestStrategy(t *testing.T, newStrategy func(t *testing.T) authn.Strategy) {
 	for _, part := range strategyParts {
 		t.Run(part.name, func(t *testing.T) {
@@ -29,6 +34,7 @@ var strategyParts = []struct {
 	run  func(ctx context.Context, p *problems, s authn.Strategy)
 }{
 	{"reads what it issued", readsWhatItIssued},
+	{"is more than its subject", isMoreThanItsSubject},
 	{"refuses what it did not issue", refusesWhatItDidNotIssue},
 	{"tokens at once", tokensAtOnce},
 	{"revokes", revokes},
@@ -73,6 +79,9 @@ func readsWhatItIssued(ctx context.Context, p *problems, s authn.Strategy) {
 		if got.Generation != want.Generation {
 			p.add("Read: generation %d, and %d was issued: a credential must die with the password it was issued under", got.Generation, want.Generation)
 		}
+		if got.User != nil {
+			p.add("Read: User is set, and it is there at issue alone: a user who was kept is not the one who is stored now")
+		}
 		if !got.AuthTime.IsZero() && !got.AuthTime.Equal(want.AuthTime) {
 			p.add("Read: the person authenticated at %v, and not at %v", want.AuthTime, got.AuthTime)
 		}
@@ -82,6 +91,26 @@ func readsWhatItIssued(ctx context.Context, p *problems, s authn.Strategy) {
 	}
 	if a, b := issue(ctx, p, s, identity("ann", 0)), issue(ctx, p, s, identity("bob", 0)); a == b {
 		p.add("Issue: two users have one token")
+	}
+}
+
+// isMoreThanItsSubject finds tokens that can be guessed beyond doubt: those of
+// one user become another's when the id is replaced. Tokens that hold the id
+// beside a secret or a signature pass, and so do those that are equal for
+// log-ins within one second.
+func isMoreThanItsSubject(ctx context.Context, p *problems, s authn.Strategy) {
+	// Of one length, which is a multiple of three, so that base64 has no padding.
+	const ann, bob = "ann-at-table", "bob-in-court"
+	a, b := issue(ctx, p, s, identity(ann, 0)), issue(ctx, p, s, identity(bob, 0))
+	if a == b {
+		return // said elsewhere
+	}
+	for _, encode := range []func([]byte) string{
+		func(text []byte) string { return string(text) }, hex.EncodeToString, base64.StdEncoding.EncodeToString,
+	} {
+		if strings.ReplaceAll(a, encode([]byte(ann)), encode([]byte(bob))) == b {
+			p.add("Issue: whoever knows a user's id can guess their token: there is nothing else in it")
+		}
 	}
 }
 

@@ -2,9 +2,16 @@ package authntest
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -184,22 +191,97 @@ func (s *plain) Read(_ context.Context, token string) (authn.Identity, error) {
 func TestStrategySuiteFindsFaults(t *testing.T) {
 	for what, c := range map[string]struct {
 		strategy authn.Strategy
-		part     int
+		part     string
 		says     string
 	}{
-		"stale generation":          {&plain{stale: true}, 0, "must die with the password"},
-		"gullible":                  {&plain{gullible: true}, 1, "accepted a token that was not issued"},
-		"unsigned":                  {&plain{}, 1, "accepted a token that was not issued"},
-		"away":                      {&plain{away: true}, 1, "any other error is 503"},
-		"one token for two log-ins": {revocable{&plain{}}, 3, "can't be revoked alone"},
-		"swallowed":                 {&forgetful{}, 3, "says that it didn't"},
+		"stale generation":          {&plain{stale: true}, "reads what it issued", "must die with the password"},
+		"kept user":                 {&named{keeps: true}, "reads what it issued", "User is set"},
+		"guessable":                 {&named{}, "is more than its subject", "can guess their token"},
+		"guessable base64":          {&named{encode: base64.RawURLEncoding.EncodeToString}, "is more than its subject", "can guess their token"},
+		"guessable hex":             {&named{encode: hex.EncodeToString}, "is more than its subject", "can guess their token"},
+		"gullible":                  {&plain{gullible: true}, "refuses what it did not issue", "accepted a token that was not issued"},
+		"unsigned":                  {&plain{}, "refuses what it did not issue", "accepted a token that was not issued"},
+		"away":                      {&plain{away: true}, "refuses what it did not issue", "any other error is 503"},
+		"one token for two log-ins": {revocable{&plain{}}, "revokes", "can't be revoked alone"},
+		"swallowed":                 {&forgetful{}, "revokes", "says that it didn't"},
 	} {
 		p := new(problems)
-		strategyParts[c.part].run(t.Context(), p, c.strategy)
+		for _, part := range strategyParts {
+			if part.name == c.part {
+				part.run(t.Context(), p, c.strategy)
+			}
+		}
 		if t.Run(what, func(t *testing.T) { wantsProblem(t, p, c.says) }); t.Failed() {
 			return
 		}
 	}
+}
+
+// named gives out tokens that anybody can make of a user's id, or keeps users
+// with random ones.
+type named struct {
+	keeps  bool
+	encode func([]byte) string
+	issued map[string]authn.Identity
+}
+
+func (s *named) Issue(_ context.Context, id authn.Identity) (authn.Token, error) {
+	token := "session-" + id.Subject
+	if s.encode != nil {
+		token = "session-" + s.encode([]byte(id.Subject))
+	}
+	if s.keeps {
+		token = rand.Text()
+	}
+	if s.issued == nil {
+		s.issued = map[string]authn.Identity{}
+	}
+	s.issued[token] = id
+	return authn.Token{Value: token}, nil
+}
+
+func (s *named) Read(_ context.Context, token string) (authn.Identity, error) {
+	id, ok := s.issued[token]
+	if !ok {
+		return authn.Identity{}, authn.ErrInvalidToken
+	}
+	if !s.keeps {
+		id.User = nil
+	}
+	return id, nil
+}
+
+// signed is a strategy whose tokens hold the subject in the clear, and are
+// equal for equal log-ins, and can't be guessed.
+type signed struct{ key [32]byte }
+
+func (s signed) sign(text string) string {
+	mac := hmac.New(sha256.New, s.key[:])
+	mac.Write([]byte(text))
+	return text + ":" + hex.EncodeToString(mac.Sum(nil))
+}
+
+func (s signed) Issue(_ context.Context, id authn.Identity) (authn.Token, error) {
+	return authn.Token{Value: s.sign(fmt.Sprint(id.Generation, ":", id.Subject))}, nil
+}
+
+func (s signed) Read(_ context.Context, token string) (authn.Identity, error) {
+	end := strings.LastIndex(token, ":")
+	if end < 0 || !hmac.Equal([]byte(s.sign(token[:end])), []byte(token)) {
+		return authn.Identity{}, authn.ErrInvalidToken
+	}
+	number, subject, _ := strings.Cut(token[:end], ":")
+	generation, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return authn.Identity{}, authn.ErrInvalidToken
+	}
+	return authn.Identity{Subject: subject, Generation: generation}, nil
+}
+
+func TestStrategySuitePassesSignedTokens(t *testing.T) {
+	var s signed
+	_, _ = rand.Read(s.key[:])
+	TestStrategy(t, func(*testing.T) authn.Strategy { return s })
 }
 
 type revocable struct{ *plain }
@@ -268,6 +350,12 @@ func TestTransportSuite(t *testing.T) {
 	p := new(problems)
 	checkTransport(p, leaky{}, CommonClient) // which doesn't know this header
 	wantsProblem(t, p, "came back as 0 bytes")
+	p = new(problems)
+	checkTransport(p, leaky{}, nil)
+	wantsProblem(t, p, "pass TestTransport a Client of your own")
+	if len(p.list) != 1 {
+		t.Errorf("%q, and one says it", p.texts())
+	}
 }
 
 // crumbs is a transport of cookies that lets other sites in, or only their
@@ -358,6 +446,19 @@ func TestBackendSuite(t *testing.T) {
 		checkBackend(t, p, b, present)
 		wantsProblem(t, p, says)
 	}
+}
+
+func TestBackendSuiteNamesItsClient(t *testing.T) {
+	p := new(problems)
+	checkBackend(t, p, headerBackend{}, nil)
+	wantsProblem(t, p, "pass TestBackend a present of your own")
+}
+
+// headerBackend logs people in with an answer that CommonClient doesn't know.
+type headerBackend struct{ careless }
+
+func (headerBackend) Login(_ context.Context, id authn.Identity) (*authn.Response, error) {
+	return &authn.Response{Status: 204, Header: http.Header{"Subject": {id.Subject}}}, nil
 }
 
 func TestImpersonation(t *testing.T) {
