@@ -2,7 +2,6 @@ package docs_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/glebarez/sqlite"
@@ -39,19 +38,22 @@ func newServer(users *authn.Users[*AppUser]) *echo.Echo {
 	return e
 }
 
-func verify(ctx context.Context, users *authn.Users[*AppUser], id string) error {
-	yes := true
-	_, err := users.Update(ctx, id, authn.Update[*AppUser]{
-		IsVerified: &yes,
-		Own:        func(u *AppUser) error { u.Role = "editor"; return nil },
-	})
-	return err
-}
-
 func makeSuperuser(ctx context.Context, users *authn.Users[*AppUser], email, password string) error {
 	_, err := users.Register(ctx, email, password, func(u *AppUser) error {
 		u.IsSuperuser, u.IsVerified = true, true
 		return nil
+	})
+	return err
+}
+
+func vouchFor(ctx context.Context, users *authn.Users[*AppUser], id, firstName string) error {
+	yes := true
+	_, err := users.Update(ctx, id, authn.Update[*AppUser]{
+		IsVerified: &yes,
+		Own: func(u *AppUser) error {
+			u.FirstName = firstName
+			return nil
+		},
 	})
 	return err
 }
@@ -76,9 +78,6 @@ func Example_gettingStarted() {
 		panic(err)
 	}
 	addHooks(users)
-	if err := verify(ctx, users, "nobody"); !errors.Is(err, authn.ErrUserNotFound) {
-		panic(err)
-	}
 	if err := makeSuperuser(ctx, users, "root@example.com", "correct horse"); err != nil {
 		panic(err)
 	}
@@ -90,10 +89,18 @@ func Example_gettingStarted() {
 	if _, err := users.Update(ctx, u.AuthID(), authn.Update[*AppUser]{Email: &email}); err != nil {
 		panic(err)
 	}
+	if err := vouchFor(ctx, users, u.AuthID(), "Ann"); err != nil {
+		panic(err)
+	}
+	if u, err = users.Get(ctx, u.AuthID()); err != nil {
+		panic(err)
+	}
+	fmt.Println(u.Email, u.FirstName, u.IsVerified)
 	fmt.Println(get(newServer(users), "/users/me", ""))
 	// Output:
 	// welcome, root@example.com
 	// tell root@example.com that it was replaced
+	// chief@example.com Ann true
 	// 401 {"detail":"Unauthorized"}
 }
 
