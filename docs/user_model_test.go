@@ -3,8 +3,12 @@ package docs_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
+	"strings"
+	"testing"
 
+	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
@@ -20,6 +24,9 @@ type AppUser struct {
 	Phone       *string
 	Address     Address `gorm:"serializer:json"`
 }
+
+func (u AppUser) String() string       { return "user " + u.AuthID() }
+func (u AppUser) LogValue() slog.Value { return slog.StringValue(u.String()) }
 
 type Address struct {
 	Street string `json:"street"`
@@ -75,8 +82,8 @@ type Profile struct {
 	Address   Address `json:"address"`
 }
 
-func newRoutes(users *authn.Users[*AppUser]) (*routes.Factory[*AppUser], error) {
-	return routes.New(users, routes.Config[*AppUser]{
+func mountRoutes(e *echo.Echo, users *authn.Users[*AppUser]) error {
+	factory, err := routes.New(users, routes.Config[*AppUser]{
 		Register: routes.Input(func(in SignUp, u *AppUser) error {
 			u.FirstName, u.Phone, u.Address, u.Role = in.FirstName, in.Phone, in.Address, "reader"
 			return nil
@@ -95,6 +102,11 @@ func newRoutes(users *authn.Users[*AppUser]) (*routes.Factory[*AppUser], error) 
 			return Profile{routes.NewUserRead(u), u.FirstName, u.Role, u.Phone, u.Address}
 		}),
 	})
+	if err != nil {
+		return err
+	}
+	factory.All().Mount(e) // instead of routes.Mount(e, users)
+	return nil
 }
 
 // Member is a user in a table that was there before.
@@ -124,9 +136,8 @@ func newMembers(db *gorm.DB) (authn.Store[*Member], error) {
 
 func Example_ownFields() {
 	users, e := newApp()
-	factory, err := newRoutes(users)
-	factory.All().Mount(e)
-	fmt.Println(len(factory.All()), err)
+	err := mountRoutes(e, users)
+	fmt.Println(len(e.Routes()), err)
 	// Output: 7 <nil>
 }
 
@@ -134,4 +145,16 @@ func Example_ownNames() {
 	_, err := newMembers(openDatabase())
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+func TestUsersDoNotPrintTheirHashes(t *testing.T) {
+	u := &AppUser{FirstName: "Ann"}
+	u.HashedPassword = "$argon2id$secret"
+	var out strings.Builder
+	slog.New(slog.NewTextHandler(&out, nil)).Info("in", "user", u, "value", *u)
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("in", "user", u, "value", *u)
+	fmt.Fprintf(&out, "%v %+v %s %v %+v", u, u, u, *u, *u)
+	if strings.Contains(out.String(), "secret") || !strings.Contains(out.String(), u.AuthID()) {
+		t.Error(out.String())
+	}
 }
