@@ -4,8 +4,10 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -17,12 +19,18 @@ import (
 )
 
 func main() {
+	addr := flag.String("addr", "127.0.0.1:8000", "listen on this `address`")
+	flag.Parse()
 	e, err := newServer(Certificates{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("listening on http://127.0.0.1:8000: register, log in at /auth/session/login, log out at /auth/session/logout")
-	log.Fatal(e.Start("127.0.0.1:8000"))
+	e.HidePort = true
+	if e.Listener, err = net.Listen("tcp", *addr); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf(welcome, e.Listener.Addr())
+	log.Fatal(e.Start(""))
 }
 
 func newServer(certificates Certificates) (*echo.Echo, error) {
@@ -40,3 +48,12 @@ func newServer(certificates Certificates) (*echo.Echo, error) {
 	}))
 	return e, nil
 }
+
+const welcome = `Listening on http://%[1]s. Try, in another terminal:
+
+  curl http://%[1]s/auth/register -H 'Content-Type: application/json' \
+       -d '{"email": "ann@example.com", "password": "correct horse"}'
+  curl http://%[1]s/auth/session/login -d username=ann@example.com -d 'password=correct horse'
+  curl http://%[1]s/hello -H 'Authorization: Bearer <the access_token>'
+  curl -i -X POST http://%[1]s/auth/session/logout -H 'Authorization: Bearer <the access_token>'
+`

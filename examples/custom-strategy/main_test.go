@@ -5,11 +5,13 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
@@ -19,6 +21,19 @@ import (
 func TestSessions(t *testing.T) {
 	authntest.TestStrategy(t, func(*testing.T) authn.Strategy { return new(Sessions) })
 	authntest.TestBackend(t, backends.New("session", backends.Bearer{}, new(Sessions)), nil)
+}
+
+func TestSessionsExpire(t *testing.T) {
+	clock := authntest.NewClock(time.Now())
+	sessions := &Sessions{Now: clock.Now}
+	token, err := sessions.Issue(t.Context(), authn.Identity{Subject: "ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(12 * time.Hour)
+	if _, err := sessions.Read(t.Context(), token.Value); !errors.Is(err, authn.ErrInvalidToken) {
+		t.Errorf("an expired token: %v", err)
+	}
 }
 
 func verified(name string) *tls.ConnectionState {
