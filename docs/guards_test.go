@@ -26,7 +26,7 @@ func Example_guards() {
 	// Or a whole group is guarded, and a handler asks for the user.
 	group := e.Group("/admin", admin.Middleware)
 	group.GET("/report", func(c echo.Context) error {
-		u, _ := admin.User(c)
+		u, _ := admin.User(c) // never nil behind admin.Middleware
 		return c.String(http.StatusOK, "Report for "+u.Email)
 	})
 
@@ -55,6 +55,14 @@ func Example_ownRule() {
 		return nil
 	})
 	e.PUT("/articles/:id", editor.Handle(saveArticle))
+
+	reachable := users.CurrentUser(authn.Active).Require(func(u *AppUser) error {
+		if u.Phone == nil {
+			return &authn.HTTPError{Status: http.StatusConflict, Detail: "PHONE_MISSING"}
+		}
+		return nil
+	})
+	e.PUT("/orders/:id", reachable.Handle(saveArticle))
 
 	fmt.Println(len(e.Routes()) > 0)
 	// Output: true

@@ -34,6 +34,22 @@ func TestPagesShowCompiledCode(t *testing.T) {
 	}
 }
 
+// TestGettingStartedIsOneProgram holds the steps of that page against the
+// program that they say they make.
+func TestGettingStartedIsOneProgram(t *testing.T) {
+	steps, _, found := strings.Cut(read(t, "getting-started.md"), "## The first superuser")
+	if !found {
+		t.Fatal("the page has no end of its steps")
+	}
+	program := squeeze(read(t, "../examples/getting-started/main.go"))
+	for _, match := range fence.FindAllStringSubmatch(steps, -1) {
+		program = strings.Replace(program, squeeze(match[1]), "", 1)
+	}
+	if _, rest, _ := strings.Cut(program, "package main "); rest != "" {
+		t.Errorf("the page does not show all of the program, or other code: %s", rest)
+	}
+}
+
 var (
 	code = regexp.MustCompile("(?s)```.*?```|`[^`]*`")
 	link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
@@ -81,8 +82,8 @@ type Profile struct {
 	Address   Address `json:"address"`
 }
 
-func newRoutes(users *authn.Users[*AppUser]) (*routes.Factory[*AppUser], error) {
-	return routes.New(users, routes.Config[*AppUser]{
+func mountRoutes(e *echo.Echo, users *authn.Users[*AppUser]) error {
+	factory, err := routes.New(users, routes.Config[*AppUser]{
 		Register: routes.Input(func(in SignUp, u *AppUser) error {
 			u.FirstName, u.Phone, u.Address, u.Role = in.FirstName, in.Phone, in.Address, "reader"
 			return nil
@@ -101,6 +102,11 @@ func newRoutes(users *authn.Users[*AppUser]) (*routes.Factory[*AppUser], error) 
 			return Profile{routes.NewUserRead(u), u.FirstName, u.Role, u.Phone, u.Address}
 		}),
 	})
+	if err != nil {
+		return err
+	}
+	factory.All().Mount(e) // instead of routes.Mount(e, users)
+	return nil
 }
 
 // Member is a user in a table that was there before.
@@ -130,9 +136,8 @@ func newMembers(db *gorm.DB) (authn.Store[*Member], error) {
 
 func Example_ownFields() {
 	users, e := newApp()
-	factory, err := newRoutes(users)
-	factory.All().Mount(e)
-	fmt.Println(len(factory.All()), err)
+	err := mountRoutes(e, users)
+	fmt.Println(len(e.Routes()), err)
 	// Output: 7 <nil>
 }
 

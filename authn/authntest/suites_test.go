@@ -350,6 +350,12 @@ func TestTransportSuite(t *testing.T) {
 	p := new(problems)
 	checkTransport(p, leaky{}, CommonClient) // which doesn't know this header
 	wantsProblem(t, p, "came back as 0 bytes")
+	p = new(problems)
+	checkTransport(p, leaky{}, nil)
+	wantsProblem(t, p, "pass TestTransport a Client of your own")
+	if len(p.list) != 1 {
+		t.Errorf("%q, and one says it", p.texts())
+	}
 }
 
 // crumbs is a transport of cookies that lets other sites in, or only their
@@ -440,6 +446,19 @@ func TestBackendSuite(t *testing.T) {
 		checkBackend(t, p, b, present)
 		wantsProblem(t, p, says)
 	}
+}
+
+func TestBackendSuiteNamesItsClient(t *testing.T) {
+	p := new(problems)
+	checkBackend(t, p, headerBackend{}, nil)
+	wantsProblem(t, p, "pass TestBackend a present of your own")
+}
+
+// headerBackend logs people in with an answer that CommonClient doesn't know.
+type headerBackend struct{ careless }
+
+func (headerBackend) Login(_ context.Context, id authn.Identity) (*authn.Response, error) {
+	return &authn.Response{Status: 204, Header: http.Header{"Subject": {id.Subject}}}, nil
 }
 
 func TestImpersonation(t *testing.T) {
