@@ -51,9 +51,15 @@ func bodyError(err error) error {
 	return &authn.HTTPError{
 		Status: http.StatusUnprocessableEntity,
 		Detail: Faults{{[]any{"body"}, "the body could not be read", "value_error"}},
-		Err:    err,
+		Err:    unreadable{err},
 	}
 }
+
+// unreadable keeps the text of its cause, which may quote the body, out of logs.
+type unreadable struct{ cause error }
+
+func (unreadable) Error() string   { return "routes: the body could not be read" }
+func (e unreadable) Unwrap() error { return e.cause }
 
 // decodeObject splits valid JSON into its members. A name that is there twice
 // is a fault, as two readers could understand it differently.
