@@ -59,12 +59,13 @@ func isUniqueViolation(err error) bool {
 	return errors.As(err, &code) && (code.Code() == sqliteConstraintKey || code.Code() == sqliteConstraintUnique)
 }
 
-// isBadValue reports a data exception or a violated constraint.
+// isBadValue reports a data exception, a violated constraint, or a value beyond
+// a limit of the database, as an index has for its rows.
 func isBadValue(err error) bool {
 	var state sqlState
 	if errors.As(err, &state) && len(state.SQLState()) == 5 {
 		class := state.SQLState()[:2]
-		return class == "22" || class == "23" || class == "54" // data, constraint, a limit of the program
+		return class == "22" || class == "23" || class == "54" // data, constraint, limit
 	}
 	if isUnencodable(err) {
 		return true
@@ -73,9 +74,9 @@ func isBadValue(err error) bool {
 	return errors.As(err, &code) && code.Code()&0xff == sqliteConstraint
 }
 
-// isUnencodable reports that a value doesn't fit its column's type, which the
-// driver or database/sql finds before anything is sent. Neither has an error to
-// ask for.
+// isUnencodable reports that a value doesn't fit its column's type, which pgx
+// or database/sql finds before anything is sent. Neither has an error to ask
+// for.
 func isUnencodable(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "failed to encode args") || strings.Contains(text, "sql: converting argument")

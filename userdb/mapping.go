@@ -169,6 +169,16 @@ func newKey(t reflect.Type) (any, error) {
 	return reflect.ValueOf(id.String()).Convert(t).Interface(), nil
 }
 
+// keyCondition is where the column, the first ?, is a key, the second. Postgres
+// is told that an integer is one of 64 bits: else the driver would take the
+// column's width for it, and refuse a key beyond as if the database were away.
+func keyCondition(db *gorm.DB, m *mapping) string {
+	if db.Name() == "postgres" && hasIntegerKey(m) {
+		return "? = CAST(? AS bigint)"
+	}
+	return "? = ?"
+}
+
 // hasIntegerKey reports whether the database makes the keys.
 func hasIntegerKey(m *mapping) bool {
 	return m.key.DataType == schema.Int || m.key.DataType == schema.Uint

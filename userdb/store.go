@@ -51,7 +51,7 @@ func New[T any, U interface {
 	if plain, err := s.needsGORM(); err != nil {
 		return nil, fmt.Errorf("userdb: %w", err)
 	} else if !plain {
-		s.byID = newLookup(s.db, m, m.key, "? = ?", 1)
+		s.byID = newLookup(s.db, m, m.key, keyCondition(s.db, m), 1)
 		s.byEmail = newLookup(s.db, m, m.email, "lower(?) = lower(?)", 1)
 		if db.Name() != "sqlite" { // without round trips there is nothing to save
 			s.byIDs = newBatchLookups(s.db, m)
@@ -71,7 +71,7 @@ func (s *Store[T, U]) ByID(ctx context.Context, id string) (U, error) {
 		return only(U(u), s.byID.scan(ctx, key, u))
 	}
 	u := new(T)
-	err = session(ctx, s.db).Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).Take(u).Error
+	err = session(ctx, s.db).Where(keyCondition(s.db, s.mapping), s.column(s.mapping.key), key).Take(u).Error
 	return only(U(u), err)
 }
 
@@ -94,7 +94,7 @@ func only[U any](u U, err error) (U, error) {
 		return u, nil
 	}
 	var none U
-	if errors.Is(err, gorm.ErrRecordNotFound) || isUnencodable(err) { // no row has such a key
+	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return none, authn.ErrUserNotFound
 	}
 	return none, migrated(err)
