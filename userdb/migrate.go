@@ -2,6 +2,7 @@ package userdb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,11 +52,15 @@ func (s *Store[T, U]) Migrate(ctx context.Context) error {
 		return fmt.Errorf("userdb: no migrations for %s: create the columns and a unique index on lower(%s) yourself",
 			dialect, s.mapping.email.DBName)
 	}
+	options := &sql.TxOptions{}
+	if dialect == "postgres" { // who waited for the lock must see what the one before has made
+		options.Isolation = sql.LevelReadCommitted
+	}
 	db := s.db.Session(&gorm.Session{NewDB: true, Context: ctx})
 	err := db.Transaction(func(tx *gorm.DB) error {
 		m := &migrator{mapping: s.mapping, tx: tx, dialect: dialect}
 		return m.run()
-	})
+	}, options)
 	if err != nil {
 		return fmt.Errorf("userdb: migration of table %q: %w", s.mapping.table, err)
 	}

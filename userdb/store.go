@@ -118,7 +118,9 @@ func (s *Store[T, U]) Create(ctx context.Context, fill func(U) error) (U, error)
 			return nil, err
 		}
 	}
-	written, err := s.write(ctx, func(db *gorm.DB) *gorm.DB {
+	filled := *u
+	written, err := s.insist(ctx, func(db *gorm.DB) *gorm.DB {
+		*u = filled // without what hooks of the model made of it the time before
 		return db.Omit(clause.Associations).Clauses(clause.OnConflict{DoNothing: true}).Create(u)
 	})
 	if err != nil {
@@ -158,7 +160,7 @@ func (s *Store[T, U]) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	key, _ := s.mapping.key.ValueOf(ctx, reflect.ValueOf(u).Elem())
-	deleted, err := s.write(ctx, func(db *gorm.DB) *gorm.DB {
+	deleted, err := s.insist(ctx, func(db *gorm.DB) *gorm.DB {
 		// The condition is explicit: GORM would drop it for a zero key.
 		return db.Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).Delete(u)
 	})
