@@ -112,8 +112,10 @@ var (
 
 var errNoKey = errors.New("userdb: this text is no key")
 
-// parseKey makes a key of type t from text: a UUID in any of its spellings,
-// an integer in its one. Any error but errKeyType means that the text is no key.
+// parseKey makes a key of type t from text: a UUID with dashes (RFC 9562 §4) or
+// without, as a URN, or in braces, in any letter case; an integer in its one
+// spelling, without a plus or zeros in front. Any error but errKeyType means that
+// the text is no key.
 func parseKey(t reflect.Type, text string) (any, error) {
 	switch {
 	case t == uuidKey:
