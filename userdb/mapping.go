@@ -90,15 +90,21 @@ func newMapping(db *gorm.DB, u authn.User) (*mapping, error) {
 	return m, nil
 }
 
-// checkEmbedding refuses an embedded pointer, whose methods GORM would call on
-// nil.
+// checkEmbedding refuses a user that gets its methods from an embedded pointer
+// or interface: it is nil in a new user, and GORM would call them.
 func checkEmbedding(t reflect.Type) error {
 	if t.Kind() != reflect.Struct {
 		return nil
 	}
-	for i := range t.NumField() {
-		if f := t.Field(i); f.Anonymous && f.Type.Kind() == reflect.Pointer {
-			return fmt.Errorf("%v embeds %v: embed %v itself", t, f.Type, f.Type.Elem())
+	for field := range t.Fields() {
+		switch {
+		case !field.Anonymous:
+		case field.Type.Kind() == reflect.Struct:
+			if err := checkEmbedding(field.Type); err != nil {
+				return err
+			}
+		case field.Type.Implements(reflect.TypeFor[authn.User]()):
+			return fmt.Errorf("%v embeds %v, which is nil in a new user: embed userdb.User, not *userdb.User", t, field.Type)
 		}
 	}
 	return nil
