@@ -46,7 +46,7 @@ func (s *Store[T, U]) ByIDs(ctx context.Context, ids []string, found func(i int,
 	}
 	for part := range slices.Chunk(keys, maxBatch) {
 		if err := s.loadBatch(ctx, part, wanted, found); err != nil {
-			return err
+			return migrated(err)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package userdb
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -29,12 +30,20 @@ func (s *Store[T, U]) classify(err error) error {
 
 // migrated says what to do about a table or a column that isn't there.
 func migrated(err error) error {
-	var state sqlState
-	missing := errors.As(err, &state) && (state.SQLState() == "42P01" || state.SQLState() == "42703")
-	if missing || strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "no such column") {
-		return fmt.Errorf("%w (has Migrate been run?)", err)
+	if isMissing(err) {
+		return fmt.Errorf("%w (has Store.Migrate been run?)", err)
 	}
 	return err
+}
+
+func isMissing(err error) bool {
+	var state sqlState
+	if errors.As(err, &state) {
+		return state.SQLState() == "42P01" || state.SQLState() == "42703"
+	}
+	// SQLite has no code for it.
+	return err != nil && slices.ContainsFunc([]string{"no such table", "no such column", "has no column named"},
+		func(text string) bool { return strings.Contains(err.Error(), text) })
 }
 
 // sqlState is what Postgres' errors have (ISO 9075); sqliteCode what those of

@@ -110,7 +110,7 @@ func TestMigrateAfterTheTableWasMadeAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := store.ByEmail(t.Context(), "ann@example.com"); err == nil || !strings.Contains(err.Error(), "has Migrate been run?") {
+		if _, err := store.ByEmail(t.Context(), "ann@example.com"); err == nil || !strings.Contains(err.Error(), "has Store.Migrate been run?") {
 			t.Errorf("an error that doesn't help: %v", err)
 		}
 		mustMigrate[userdb.User](t, db)

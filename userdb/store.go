@@ -47,7 +47,8 @@ func New[T any, U interface {
 	if err != nil {
 		return nil, fmt.Errorf("userdb: %w", err)
 	}
-	s := &Store[T, U]{db: db.Session(&gorm.Session{Logger: discreet{db.Logger}}), mapping: m}
+	// With QueryFields a column that is missing is an error, and no zero value.
+	s := &Store[T, U]{db: db.Session(&gorm.Session{Logger: discreet{db.Logger}, QueryFields: true}), mapping: m}
 	if plain, err := s.needsGORM(); err != nil {
 		return nil, fmt.Errorf("userdb: %w", err)
 	} else if !plain {

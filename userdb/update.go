@@ -85,7 +85,7 @@ func (s *Store[T, U]) loadTwice(ctx context.Context, id string) (U, U, error) {
 	}
 	before, after := new(T), new(T)
 	if err := s.byID.scan(ctx, key, before, after); err != nil {
-		return nil, nil, err
+		return nil, nil, migrated(err)
 	}
 	return before, after, nil
 }
