@@ -21,7 +21,7 @@ const maxBatch = 64
 func newBatchLookups(db *gorm.DB, m *mapping) []*lookup {
 	var lookups []*lookup
 	for size := 2; size <= maxBatch; size *= 2 {
-		lookups = append(lookups, newLookup(db, m, m.key, "? = ?", size))
+		lookups = append(lookups, newLookup(db, m, m.key, keyCondition(db, m), size))
 	}
 	return lookups
 }
@@ -45,18 +45,8 @@ func (s *Store[T, U]) ByIDs(ctx context.Context, ids []string, found func(i int,
 		wanted[key] = append(wanted[key], i)
 	}
 	for part := range slices.Chunk(keys, maxBatch) {
-		err := s.loadBatch(ctx, part, wanted, found)
-		if err != nil && isUnencodable(err) && len(part) > 1 {
-			// A key is too large for the column; the others shall not suffer.
-			for i := range part {
-				if err = s.loadBatch(ctx, part[i:i+1], wanted, found); err != nil && !isUnencodable(err) {
-					return err
-				}
-			}
-			continue
-		}
-		if err != nil && !isUnencodable(err) {
-			return err
+		if err := s.loadBatch(ctx, part, wanted, found); err != nil {
+			return migrated(err)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package userdb
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -29,12 +30,20 @@ func (s *Store[T, U]) classify(err error) error {
 
 // migrated says what to do about a table or a column that isn't there.
 func migrated(err error) error {
-	var state sqlState
-	missing := errors.As(err, &state) && (state.SQLState() == "42P01" || state.SQLState() == "42703")
-	if missing || strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "no such column") {
-		return fmt.Errorf("%w (has Migrate been run?)", err)
+	if isMissing(err) {
+		return fmt.Errorf("%w (has Store.Migrate been run?)", err)
 	}
 	return err
+}
+
+func isMissing(err error) bool {
+	var state sqlState
+	if errors.As(err, &state) {
+		return state.SQLState() == "42P01" || state.SQLState() == "42703"
+	}
+	// SQLite has no code for it.
+	return err != nil && slices.ContainsFunc([]string{"no such table", "no such column", "has no column named"},
+		func(text string) bool { return strings.Contains(err.Error(), text) })
 }
 
 // sqlState is what Postgres' errors have (ISO 9075); sqliteCode what those of
@@ -59,12 +68,13 @@ func isUniqueViolation(err error) bool {
 	return errors.As(err, &code) && (code.Code() == sqliteConstraintKey || code.Code() == sqliteConstraintUnique)
 }
 
-// isBadValue reports a data exception or a violated constraint.
+// isBadValue reports a data exception, a violated constraint, or a value beyond
+// a limit of the database, as an index has for its rows.
 func isBadValue(err error) bool {
 	var state sqlState
 	if errors.As(err, &state) && len(state.SQLState()) == 5 {
 		class := state.SQLState()[:2]
-		return class == "22" || class == "23" || class == "54" // data, constraint, a limit of the program
+		return class == "22" || class == "23" || class == "54" // data, constraint, limit
 	}
 	if isUnencodable(err) {
 		return true
@@ -73,9 +83,9 @@ func isBadValue(err error) bool {
 	return errors.As(err, &code) && code.Code()&0xff == sqliteConstraint
 }
 
-// isUnencodable reports that a value doesn't fit its column's type, which the
-// driver or database/sql finds before anything is sent. Neither has an error to
-// ask for.
+// isUnencodable reports that a value doesn't fit its column's type, which pgx
+// or database/sql finds before anything is sent. Neither has an error to ask
+// for.
 func isUnencodable(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "failed to encode args") || strings.Contains(text, "sql: converting argument")

@@ -90,15 +90,21 @@ func newMapping(db *gorm.DB, u authn.User) (*mapping, error) {
 	return m, nil
 }
 
-// checkEmbedding refuses an embedded pointer, whose methods GORM would call on
-// nil.
+// checkEmbedding refuses a user that gets its methods from an embedded pointer
+// or interface: it is nil in a new user, and GORM would call them.
 func checkEmbedding(t reflect.Type) error {
 	if t.Kind() != reflect.Struct {
 		return nil
 	}
-	for i := range t.NumField() {
-		if f := t.Field(i); f.Anonymous && f.Type.Kind() == reflect.Pointer {
-			return fmt.Errorf("%v embeds %v: embed %v itself", t, f.Type, f.Type.Elem())
+	for field := range t.Fields() {
+		switch {
+		case !field.Anonymous:
+		case field.Type.Kind() == reflect.Struct:
+			if err := checkEmbedding(field.Type); err != nil {
+				return err
+			}
+		case field.Type.Implements(reflect.TypeFor[authn.User]()):
+			return fmt.Errorf("%v embeds %v, which is nil in a new user: embed userdb.User, not *userdb.User", t, field.Type)
 		}
 	}
 	return nil
@@ -112,8 +118,10 @@ var (
 
 var errNoKey = errors.New("userdb: this text is no key")
 
-// parseKey makes a key of type t from text: a UUID in any of its spellings,
-// an integer in its one. Any error but errKeyType means that the text is no key.
+// parseKey makes a key of type t from text: a UUID with dashes (RFC 9562 §4) or
+// without, as a URN, or in braces, in any letter case; an integer in its one
+// spelling, without a plus or zeros in front. Any error but errKeyType means that
+// the text is no key.
 func parseKey(t reflect.Type, text string) (any, error) {
 	switch {
 	case t == uuidKey:
@@ -167,6 +175,16 @@ func newKey(t reflect.Type) (any, error) {
 		return id, nil
 	}
 	return reflect.ValueOf(id.String()).Convert(t).Interface(), nil
+}
+
+// keyCondition is where the column, the first ?, is a key, the second. Postgres
+// is told that an integer is one of 64 bits: else the driver would take the
+// column's width for it, and refuse a key beyond as if the database were away.
+func keyCondition(db *gorm.DB, m *mapping) string {
+	if db.Name() == "postgres" && hasIntegerKey(m) {
+		return "? = CAST(? AS bigint)"
+	}
+	return "? = ?"
 }
 
 // hasIntegerKey reports whether the database makes the keys.

@@ -2,9 +2,9 @@ package userdb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -13,9 +13,10 @@ import (
 	"gorm.io/gorm/schema"
 )
 
-// migrations are the versions of the user table, in order. Each adds, and
-// each is written so that running it twice, or after somebody ran its
-// statements by hand, changes nothing.
+// migrations are the versions of the user table, in order. Each adds what is
+// missing, and nothing where nothing is, so that all of them run every time:
+// that a version was noted once doesn't say that nobody took away since what it
+// added.
 var migrations = []func(*migrator) error{
 	1: (*migrator).createTable,
 	2: (*migrator).addGeneration,
@@ -39,6 +40,10 @@ const (
 // nothing is changed or dropped, and GORM's AutoMigrate is never asked, which
 // would rebuild an existing table.
 //
+// It looks at what is there, not at what it once noted, and fails unless one
+// address is one account afterwards: another tool may drop an index that it
+// doesn't know, or make the table anew. Run it at every start.
+//
 // Where addresses differ in letter case alone it stops with a
 // [*DuplicateEmailError].
 func (s *Store[T, U]) Migrate(ctx context.Context) error {
@@ -47,11 +52,15 @@ func (s *Store[T, U]) Migrate(ctx context.Context) error {
 		return fmt.Errorf("userdb: no migrations for %s: create the columns and a unique index on lower(%s) yourself",
 			dialect, s.mapping.email.DBName)
 	}
+	options := &sql.TxOptions{}
+	if dialect == "postgres" { // who waited for the lock must see what the one before has made
+		options.Isolation = sql.LevelReadCommitted
+	}
 	db := s.db.Session(&gorm.Session{NewDB: true, Context: ctx})
 	err := db.Transaction(func(tx *gorm.DB) error {
 		m := &migrator{mapping: s.mapping, tx: tx, dialect: dialect}
 		return m.run()
-	})
+	}, options)
 	if err != nil {
 		return fmt.Errorf("userdb: migration of table %q: %w", s.mapping.table, err)
 	}
@@ -72,13 +81,8 @@ func (m *migrator) run() error {
 	if err := m.checkVersion(); err != nil {
 		return err
 	}
-	// All of them, whatever was noted before: other tools drop an index that
-	// they don't know, or make the table anew.
-	for version, migrate := range migrations {
-		if migrate == nil {
-			continue
-		}
-		if err := migrate(m); err != nil {
+	for version := 1; version < len(migrations); version++ {
+		if err := migrations[version](m); err != nil {
 			return err
 		}
 		if err := m.exec("INSERT INTO "+versionTable+" (table_name, version) VALUES (?, ?) ON CONFLICT DO NOTHING", m.table, version); err != nil {
@@ -107,7 +111,7 @@ func (m *migrator) lock() error {
 	return m.exec("INSERT INTO "+versionTable+" (table_name, version) VALUES (?, 0) ON CONFLICT DO NOTHING", m.table)
 }
 
-// checkVersion refuses a table that a newer version of this library changed.
+// checkVersion refuses a table that a newer library has migrated.
 func (m *migrator) checkVersion() error {
 	var version int
 	err := m.tx.Raw("SELECT max(version) FROM "+versionTable+" WHERE table_name = ?", m.table).Row().Scan(&version)
@@ -184,7 +188,7 @@ func (m *migrator) definition(field *schema.Field) string {
 	definition := name + " " + m.tx.Migrator().FullDataTypeOf(field).SQL
 	for _, check := range m.schema.ParseCheckConstraints() {
 		if check.Field == field {
-			definition += fmt.Sprintf(" CONSTRAINT %s CHECK (%s)", m.quote(check.Name), check.Constraint)
+			definition += fmt.Sprintf(" CONSTRAINT %s CHECK (%s)", m.quote(shorten(check.Name)), check.Constraint)
 		}
 	}
 	return definition
@@ -195,50 +199,20 @@ func (m *migrator) addGeneration() error {
 }
 
 // addEmailIndex makes one address one account, in any letter case, and the
-// look-up by it fast. An index that does so counts under whatever name.
+// look-up by it fast.
 func (m *migrator) addEmailIndex() error {
-	if found, err := m.hasEmailIndex(); err != nil || found {
+	wanted := index{
+		Name:   m.indexName("_lower_" + m.email.DBName),
+		Unique: true,
+		Keys:   "lower(" + m.quote(m.email.DBName) + ")",
+	}
+	if found, err := m.hasIndex(wanted); err != nil || found {
 		return err
 	}
 	if err := m.checkDuplicates(); err != nil {
 		return err
 	}
-	name := m.indexName("_lower_" + m.email.DBName)
-	if err := m.addIndex(name, true, "lower("+m.quote(m.email.DBName)+")"); err != nil {
-		return err
-	}
-	found, err := m.hasEmailIndex()
-	if err == nil && !found {
-		err = fmt.Errorf("the index %s isn't unique on lower(%s): drop it, and migrate again", name, m.email.DBName)
-	}
-	return err
-}
-
-// hasEmailIndex reports whether the table has a valid unique index on
-// lower(email) and nothing else.
-func (m *migrator) hasEmailIndex() (bool, error) {
-	var found []string
-	if m.dialect == "postgres" {
-		err := m.tx.Raw(`SELECT pg_get_expr(indexprs, indrelid) FROM pg_index
-			WHERE indrelid = to_regclass(?) AND indisunique AND indisvalid AND indpred IS NULL AND indnkeyatts = 1 AND indexprs IS NOT NULL`,
-			m.quote(m.table)).Scan(&found).Error
-		if err != nil {
-			return false, err
-		}
-	} else {
-		err := m.tx.Raw(`SELECT substr(sql, instr(sql, '(')) FROM pragma_index_list(?) AS list
-			JOIN sqlite_master ON sqlite_master.type = 'index' AND sqlite_master.name = list.name
-			WHERE list."unique" = 1 AND list.partial = 0 AND sql IS NOT NULL`,
-			m.table).Scan(&found).Error
-		if err != nil {
-			return false, err
-		}
-	}
-	// Postgres: lower((email)::text); SQLite: (lower("email")).
-	plain := strings.NewReplacer("(", "", ")", "", " ", "", "`", "", `"`, "", "::text", "")
-	return slices.ContainsFunc(found, func(expression string) bool {
-		return strings.EqualFold(plain.Replace(expression), "lower"+m.email.DBName)
-	}), nil
+	return m.addIndex(wanted)
 }
 
 // retireKeys is for SQLite tables of integer keys that others created without
@@ -258,19 +232,30 @@ func (m *migrator) retireKeys() error {
 	}
 	table, key, generation := m.quote(m.table), m.quote(m.key.DBName), m.quote(m.generation.DBName)
 	retired := m.quote(m.table + "_retired_key")
-	for _, sql := range []string{
-		fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (retired_key integer PRIMARY KEY, generation bigint NOT NULL)", retired),
-		fmt.Sprintf(`CREATE TRIGGER IF NOT EXISTS %s AFTER DELETE ON %s BEGIN
-			INSERT OR REPLACE INTO %s VALUES (OLD.%s, OLD.%s); END`,
-			m.quote(m.table+"_retire_key"), table, retired, key, generation),
-		fmt.Sprintf(`CREATE TRIGGER IF NOT EXISTS %[1]s AFTER INSERT ON %[2]s
-			WHEN EXISTS (SELECT 1 FROM %[3]s WHERE retired_key = NEW.%[4]s) BEGIN
-			UPDATE %[2]s SET %[5]s = (SELECT generation + 1 FROM %[3]s WHERE retired_key = NEW.%[4]s) WHERE %[4]s = NEW.%[4]s; END`,
-			m.quote(m.table+"_reuse_key"), table, retired, key, generation),
-	} {
-		if err := m.exec(sql); err != nil {
-			return err
-		}
+	if err := m.exec(fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (retired_key integer PRIMARY KEY, generation bigint NOT NULL)", retired)); err != nil {
+		return err
+	}
+	if err := m.addTrigger(m.table+"_retire_key", fmt.Sprintf(`AFTER DELETE ON %s BEGIN
+		INSERT OR REPLACE INTO %s VALUES (OLD.%s, OLD.%s); END`, table, retired, key, generation)); err != nil {
+		return err
+	}
+	return m.addTrigger(m.table+"_reuse_key", fmt.Sprintf(`AFTER INSERT ON %[1]s
+		WHEN EXISTS (SELECT 1 FROM %[2]s WHERE retired_key = NEW.%[3]s) BEGIN
+		UPDATE %[1]s SET %[4]s = (SELECT generation + 1 FROM %[2]s WHERE retired_key = NEW.%[3]s) WHERE %[3]s = NEW.%[3]s; END`,
+		table, retired, key, generation))
+}
+
+// addTrigger makes a trigger, unless the table has it.
+func (m *migrator) addTrigger(name, definition string) error {
+	var tables []string
+	if err := m.tx.Raw("SELECT tbl_name FROM sqlite_master WHERE type = 'trigger' AND name = ?", name).Scan(&tables).Error; err != nil {
+		return err
+	}
+	switch {
+	case len(tables) == 0:
+		return m.exec("CREATE TRIGGER " + m.quote(name) + " " + definition)
+	case !strings.EqualFold(tables[0], m.table):
+		return fmt.Errorf("the trigger %s is on table %q: drop it, and migrate again", name, tables[0])
 	}
 	return nil
 }
@@ -287,26 +272,16 @@ func (m *migrator) addOwn() error {
 	if err := m.addColumns(own); err != nil {
 		return err
 	}
-	for _, field := range own {
-		if field.Unique {
-			if err := m.addIndex(m.indexName(field.DBName), true, m.quote(field.DBName)); err != nil {
-				return err
-			}
-		}
+	indexes, err := m.ownIndexes(own)
+	if err != nil {
+		return err
 	}
-	for _, index := range m.schema.ParseIndexes() {
-		var columns []string
-		for _, option := range index.Fields {
-			column := m.quote(option.DBName)
-			if option.Expression != "" {
-				column = option.Expression
-			}
-			columns = append(columns, strings.TrimSpace(column+" "+option.Sort))
+	for _, wanted := range indexes {
+		found, err := m.hasIndex(wanted)
+		if err == nil && !found {
+			err = m.addIndex(wanted)
 		}
-		if index.Where != "" {
-			return fmt.Errorf("the index %s is partial: create it yourself", index.Name)
-		}
-		if err := m.addIndex(index.Name, index.Class == "UNIQUE", columns...); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -329,54 +304,16 @@ func (m *migrator) addColumns(fields []*schema.Field) error {
 	return nil
 }
 
-// addIndex makes an index unless the table has one of that name. A name that is
-// taken elsewhere is an error, and not an index that isn't made.
-func (m *migrator) addIndex(name string, unique bool, columns ...string) error {
-	kind := "INDEX"
-	if unique {
-		kind = "UNIQUE INDEX"
-	}
-	if err := m.exec(fmt.Sprintf("CREATE %s IF NOT EXISTS %s ON %s (%s)",
-		kind, m.quote(name), m.quote(m.table), strings.Join(columns, ", "))); err != nil {
-		return err
-	}
-	query, table := `SELECT count(*) FROM pragma_index_list(?) WHERE name = ? AND "unique" >= ?`, m.table
-	if m.dialect == "postgres" {
-		query = `SELECT count(*) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-			WHERE indrelid = to_regclass(?) AND relname = ? AND indisunique::int >= ?`
-		table = m.quote(m.table)
-	}
-	least := 0
-	if unique {
-		least = 1
-	}
-	var found int
-	err := m.tx.Raw(query, table, name, least).Scan(&found).Error
-	if err == nil && found == 0 {
-		err = fmt.Errorf("the name of the index %s is taken by another one: drop or rename that, and migrate again", name)
-	}
-	return err
-}
-
-// maxIdentifier is how long a name is in Postgres, in bytes; the rest is cut.
-const maxIdentifier = 63
-
-// indexName is ux_<table>_<what>, the table without its SQL schema.
-func (m *migrator) indexName(what string) string {
-	name := "ux_" + m.table[strings.LastIndexByte(m.table, '.')+1:] + "_" + what
-	if len(name) > maxIdentifier {
-		sum := fnv.New32a()
-		sum.Write([]byte(name))
-		name = fmt.Sprintf("%s_%08x", name[:maxIdentifier-9], sum.Sum32())
-	}
-	return name
-}
-
 func (m *migrator) exec(sql string, values ...any) error {
 	return m.tx.Exec(sql, values...).Error
 }
 
 func (m *migrator) quote(name string) string { return m.tx.Statement.Quote(name) }
+
+// indexName is ux_<table>_<what>, the table without its SQL schema.
+func (m *migrator) indexName(what string) string {
+	return "ux_" + m.table[strings.LastIndexByte(m.table, '.')+1:] + "_" + what
+}
 
 // DuplicateEmailError names rows whose addresses differ in letter case alone.
 // One e-mail is one account: change or merge them, and migrate again.

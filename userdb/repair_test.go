@@ -110,7 +110,7 @@ func TestMigrateAfterTheTableWasMadeAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := store.ByEmail(t.Context(), "ann@example.com"); err == nil || !strings.Contains(err.Error(), "has Migrate been run?") {
+		if _, err := store.ByEmail(t.Context(), "ann@example.com"); err == nil || !strings.Contains(err.Error(), "has Store.Migrate been run?") {
 			t.Errorf("an error that doesn't help: %v", err)
 		}
 		mustMigrate[userdb.User](t, db)
@@ -227,10 +227,40 @@ func TestAddressesOfTheSoftlyDeletedAreTaken(t *testing.T) {
 
 type pointing struct{ *userdb.User }
 
+type pointingDeeper struct{ pointing }
+
+type faceless struct{ authn.User }
+
 func TestEmbeddedPointersAreRefused(t *testing.T) {
-	if _, err := userdb.New[pointing](testdb.SQLite(t)); err == nil || !strings.Contains(err.Error(), "embed userdb.Model") {
-		t.Error(err)
-	}
+	db := testdb.SQLite(t)
+	wants(t, newError[pointing](db), "embed userdb.User, not *userdb.User")
+	wants(t, newError[pointingDeeper](db), "embed userdb.User, not *userdb.User")
+	wants(t, newError[faceless](db), "embed userdb.User, not *userdb.User")
+}
+
+type Extra struct{ Shoes int }
+
+// extended embeds a pointer that the account has nothing to do with.
+type extended struct {
+	userdb.User
+	*Extra
+}
+
+func TestAnotherEmbeddedPointerIsGORMsAffair(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+		store := newStore[extended](t, db)
+		u := create(t, store, func(u *extended) error {
+			u.Account, u.Extra = account("ann@example.com"), &Extra{Shoes: 43}
+			return nil
+		})
+		if _, err := store.Update(t.Context(), u.AuthID(), func(u *extended) error { u.Shoes++; return nil }); err != nil {
+			t.Error(err)
+		}
+		if stored, err := store.ByID(t.Context(), u.AuthID()); err != nil || stored.Shoes != 44 {
+			t.Errorf("%v, %+v", err, stored)
+		}
+		roundTrip(t, store, account("without@example.com"))
+	})
 }
 
 // A conflict leaves the caller's transaction as it was.

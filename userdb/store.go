@@ -47,11 +47,12 @@ func New[T any, U interface {
 	if err != nil {
 		return nil, fmt.Errorf("userdb: %w", err)
 	}
-	s := &Store[T, U]{db: db.Session(&gorm.Session{Logger: discreet{db.Logger}}), mapping: m}
+	// With QueryFields a column that is missing is an error, and no zero value.
+	s := &Store[T, U]{db: db.Session(&gorm.Session{Logger: discreet{db.Logger}, QueryFields: true}), mapping: m}
 	if plain, err := s.needsGORM(); err != nil {
 		return nil, fmt.Errorf("userdb: %w", err)
 	} else if !plain {
-		s.byID = newLookup(s.db, m, m.key, "? = ?", 1)
+		s.byID = newLookup(s.db, m, m.key, keyCondition(s.db, m), 1)
 		s.byEmail = newLookup(s.db, m, m.email, "lower(?) = lower(?)", 1)
 		if db.Name() != "sqlite" { // without round trips there is nothing to save
 			s.byIDs = newBatchLookups(s.db, m)
@@ -71,7 +72,7 @@ func (s *Store[T, U]) ByID(ctx context.Context, id string) (U, error) {
 		return only(U(u), s.byID.scan(ctx, key, u))
 	}
 	u := new(T)
-	err = session(ctx, s.db).Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).Take(u).Error
+	err = session(ctx, s.db).Where(keyCondition(s.db, s.mapping), s.column(s.mapping.key), key).Take(u).Error
 	return only(U(u), err)
 }
 
@@ -94,7 +95,7 @@ func only[U any](u U, err error) (U, error) {
 		return u, nil
 	}
 	var none U
-	if errors.Is(err, gorm.ErrRecordNotFound) || isUnencodable(err) { // no row has such a key
+	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return none, authn.ErrUserNotFound
 	}
 	return none, migrated(err)
@@ -118,7 +119,9 @@ func (s *Store[T, U]) Create(ctx context.Context, fill func(U) error) (U, error)
 			return nil, err
 		}
 	}
-	written, err := s.write(ctx, func(db *gorm.DB) *gorm.DB {
+	filled := *u
+	written, err := s.insist(ctx, func(db *gorm.DB) *gorm.DB {
+		*u = filled // without what hooks of the model made of it the time before
 		return db.Omit(clause.Associations).Clauses(clause.OnConflict{DoNothing: true}).Create(u)
 	})
 	if err != nil {
@@ -158,7 +161,7 @@ func (s *Store[T, U]) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	key, _ := s.mapping.key.ValueOf(ctx, reflect.ValueOf(u).Elem())
-	deleted, err := s.write(ctx, func(db *gorm.DB) *gorm.DB {
+	deleted, err := s.insist(ctx, func(db *gorm.DB) *gorm.DB {
 		// The condition is explicit: GORM would drop it for a zero key.
 		return db.Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).Delete(u)
 	})

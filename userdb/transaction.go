@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 )
@@ -98,19 +99,40 @@ func (s *Store[T, U]) write(ctx context.Context, statement func(db *gorm.DB) *go
 	}
 	var err error
 	db := session(ctx, s.db)
-	_, inside := db.Statement.ConnPool.(gorm.TxCommitter)
-	for range maxAttempts {
-		if inside || !db.SkipDefaultTransaction {
-			err = db.Transaction(run)
-		} else {
-			err = run(db)
+	inside := isTransaction(db)
+	if inside || !db.SkipDefaultTransaction {
+		err = db.Transaction(run)
+	} else {
+		err = run(db)
+	}
+	switch {
+	case errors.Is(err, errNothingWritten):
+		return false, nil
+	case !inside && isSerialization(err):
+		err = fmt.Errorf("%w: %w", errGivenUp, err)
+	}
+	return err == nil, err
+}
+
+// errGivenUp: the database gave a transaction of ours up for another one, so
+// that it can be tried again. One of the caller's is the caller's to try again.
+var errGivenUp = errors.New("userdb: given up for another transaction")
+
+// insist is write, again where the database gave it up.
+func (s *Store[T, U]) insist(ctx context.Context, statement func(db *gorm.DB) *gorm.DB) (written bool, err error) {
+	for attempt := range maxAttempts {
+		if err := pause(ctx, attempt); err != nil {
+			return false, err
 		}
-		if inside || !isSerialization(err) {
+		written, err = s.write(ctx, statement)
+		if !errors.Is(err, errGivenUp) {
 			break
 		}
 	}
-	if errors.Is(err, errNothingWritten) {
-		return false, nil
-	}
-	return err == nil, err
+	return written, err
+}
+
+func isTransaction(db *gorm.DB) bool {
+	_, ok := db.Statement.ConnPool.(gorm.TxCommitter)
+	return ok
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/echo-users/echo-users/authn"
 )
 
-// maxAttempts is how often an update begins anew because another one came
-// between, before the database counts as busy; longestPause is how long it
-// pauses before that at most.
+// maxAttempts is how often a write begins anew because another one came between,
+// before the database counts as busy; longestPause is how long it pauses before
+// that at most.
 const (
 	maxAttempts  = 100
 	longestPause = 20 * time.Millisecond
@@ -85,13 +85,14 @@ func (s *Store[T, U]) loadTwice(ctx context.Context, id string) (U, U, error) {
 	}
 	before, after := new(T), new(T)
 	if err := s.byID.scan(ctx, key, before, after); err != nil {
-		return nil, nil, err
+		return nil, nil, migrated(err)
 	}
 	return before, after, nil
 }
 
 // writeDifference updates the columns in which after differs from before. It
-// reports false where the row's account isn't before's any more.
+// reports false where the row's account isn't before's any more, or another
+// transaction had precedence.
 func (s *Store[T, U]) writeDifference(ctx context.Context, before, after U) (bool, error) {
 	old, new := reflect.ValueOf(before).Elem(), reflect.ValueOf(after).Elem()
 	var columns []string
@@ -114,6 +115,9 @@ func (s *Store[T, U]) writeDifference(ctx context.Context, before, after U) (boo
 		}
 		return tx.Updates(after)
 	})
+	if errors.Is(err, errGivenUp) {
+		return false, nil
+	}
 	if err != nil {
 		return false, s.updateError(ctx, err, after, key)
 	}
