@@ -32,6 +32,8 @@ func (s *Store[T, U]) ByIDs(ctx context.Context, ids []string, found func(i int,
 	if s.byIDs == nil {
 		return authn.ErrNotSupported
 	}
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
 	wanted := make(map[any][]int, len(ids))
 	var keys []any
 	for i, id := range ids {

@@ -36,6 +36,14 @@ func migrated(err error) error {
 	return err
 }
 
+// tokensMigrated is migrated for the tokens' tables.
+func tokensMigrated(err error) error {
+	if isMissing(err) {
+		return fmt.Errorf("%w (has Tokens.Migrate been run, and is TokensConfig.PlainTable there?)", err)
+	}
+	return err
+}
+
 func isMissing(err error) bool {
 	var state sqlState
 	if errors.As(err, &state) {
@@ -57,6 +65,7 @@ const (
 	sqliteConstraint       = 19
 	sqliteConstraintKey    = 1555
 	sqliteConstraintUnique = 2067
+	sqliteForeignKey       = 787
 )
 
 func isUniqueViolation(err error) bool {
@@ -66,6 +75,15 @@ func isUniqueViolation(err error) bool {
 	}
 	var code sqliteCode
 	return errors.As(err, &code) && (code.Code() == sqliteConstraintKey || code.Code() == sqliteConstraintUnique)
+}
+
+func isForeignKeyViolation(err error) bool {
+	var state sqlState
+	if errors.As(err, &state) {
+		return state.SQLState() == "23503"
+	}
+	var code sqliteCode
+	return errors.As(err, &code) && code.Code() == sqliteForeignKey
 }
 
 // isBadValue reports a data exception, a violated constraint, or a value beyond

@@ -29,15 +29,8 @@ type lookup struct {
 // newLookup builds SELECT … WHERE condition, in which the first ? is the
 // column and the second the value, and the union of so many of them.
 func newLookup(db *gorm.DB, m *mapping, by *schema.Field, condition string, size int) *lookup {
-	l := &lookup{db: db}
-	known := append(m.account(), m.key)
-	for _, field := range m.schema.Fields {
-		if field.DBName != "" && field.Readable {
-			l.fields = append(l.fields, field)
-			l.direct = append(l.direct, field.Serializer == nil && slices.Contains(known, field))
-		}
-	}
-	stmt := &gorm.Statement{DB: db, Table: m.table, Clauses: map[string]clause.Clause{}}
+	l := newUserLookup(db, m)
+	stmt := newStatement(db)
 	left, right, _ := strings.Cut(condition, "?")
 	middle, right, _ := strings.Cut(right, "?")
 	for n := range size {
@@ -45,12 +38,7 @@ func newLookup(db *gorm.DB, m *mapping, by *schema.Field, condition string, size
 			stmt.WriteString(" UNION ALL ")
 		}
 		stmt.WriteString("SELECT ")
-		for i, field := range l.fields {
-			if i > 0 {
-				stmt.WriteString(", ")
-			}
-			stmt.WriteQuoted(field.DBName)
-		}
+		l.writeColumns(stmt, m.table)
 		stmt.WriteString(" FROM ")
 		stmt.WriteQuoted(m.table)
 		stmt.WriteString(" WHERE " + left)
@@ -63,24 +51,65 @@ func newLookup(db *gorm.DB, m *mapping, by *schema.Field, condition string, size
 	return l
 }
 
-// run sends the query. A key goes as what it is in the database, so that the
-// driver needn't find out.
+// newUserLookup returns a look-up of the user's columns that has no query yet.
+func newUserLookup(db *gorm.DB, m *mapping) *lookup {
+	l := &lookup{db: db}
+	known := append(m.account(), m.key)
+	for _, field := range m.schema.Fields {
+		if field.DBName != "" && field.Readable {
+			l.fields = append(l.fields, field)
+			l.direct = append(l.direct, field.Serializer == nil && slices.Contains(known, field))
+		}
+	}
+	return l
+}
+
+// newStatement returns an empty statement in db's dialect.
+func newStatement(db *gorm.DB) *gorm.Statement {
+	return &gorm.Statement{DB: db, Clauses: map[string]clause.Clause{}}
+}
+
+// writeColumns writes what scanRow reads.
+func (l *lookup) writeColumns(stmt *gorm.Statement, table string) {
+	for i, field := range l.fields {
+		if i > 0 {
+			stmt.WriteString(", ")
+		}
+		stmt.WriteQuoted(clause.Column{Table: table, Name: field.DBName})
+	}
+}
+
+// run sends the query.
 func (l *lookup) run(ctx context.Context, values ...any) (*sql.Rows, error) {
+	if err := makePlain(values); err != nil {
+		return nil, err
+	}
+	return poolOf(ctx, l.db).QueryContext(ctx, l.query, values...)
+}
+
+// makePlain makes of each value what it is in the database, so that the driver
+// needn't find out.
+func makePlain(values []any) error {
 	for i, value := range values {
 		if valuer, ok := value.(driver.Valuer); ok {
 			plain, err := valuer.Value()
 			if err != nil {
-				return nil, err
+				return err
 			}
 			values[i] = plain
 		}
 	}
-	return poolOf(ctx, l.db).QueryContext(ctx, l.query, values...)
+	return nil
 }
 
 // scan reads the row that matches into each of the structs, which share no
 // memory afterwards.
 func (l *lookup) scan(ctx context.Context, value any, into ...any) error {
+	return l.scanWith(ctx, value, nil, into...)
+}
+
+// scanWith is scan of a query that selects other columns first.
+func (l *lookup) scanWith(ctx context.Context, value any, first []any, into ...any) error {
 	rows, err := l.run(ctx, value)
 	if err != nil {
 		return err
@@ -93,20 +122,21 @@ func (l *lookup) scan(ctx context.Context, value any, into ...any) error {
 		return authn.ErrUserNotFound
 	}
 	for _, u := range into {
-		if err := l.scanRow(ctx, rows, reflect.ValueOf(u).Elem()); err != nil {
+		if err := l.scanRow(ctx, rows, reflect.ValueOf(u).Elem(), first...); err != nil {
 			return err
 		}
 	}
 	return rows.Close()
 }
 
-func (l *lookup) scanRow(ctx context.Context, rows *sql.Rows, u reflect.Value) error {
-	targets := make([]any, len(l.fields))
+func (l *lookup) scanRow(ctx context.Context, rows *sql.Rows, u reflect.Value, first ...any) error {
+	targets := make([]any, len(first)+len(l.fields))
+	columns := targets[copy(targets, first):]
 	for i, field := range l.fields {
 		if l.direct[i] {
-			targets[i] = field.ReflectValueOf(ctx, u).Addr().Interface()
+			columns[i] = field.ReflectValueOf(ctx, u).Addr().Interface()
 		} else {
-			targets[i] = field.NewValuePool.Get()
+			columns[i] = field.NewValuePool.Get()
 		}
 	}
 	err := rows.Scan(targets...)
@@ -115,9 +145,9 @@ func (l *lookup) scanRow(ctx context.Context, rows *sql.Rows, u reflect.Value) e
 			continue
 		}
 		if err == nil {
-			err = field.Set(ctx, u, targets[i])
+			err = field.Set(ctx, u, columns[i])
 		}
-		field.NewValuePool.Put(targets[i])
+		field.NewValuePool.Put(columns[i])
 	}
 	return err
 }

@@ -92,12 +92,31 @@ func (m *migrator) run() error {
 	return m.addOwn()
 }
 
-// lock makes the transaction the only one that migrates.
-func (m *migrator) lock() error {
-	if m.dialect == "postgres" {
-		if err := m.exec("SELECT pg_advisory_xact_lock(?)", int64(migrationLock)); err != nil {
+// waitForOthers makes the transaction the only one that migrates on Postgres.
+func waitForOthers(tx *gorm.DB) error {
+	if tx.Name() != "postgres" {
+		return nil
+	}
+	return tx.Exec("SELECT pg_advisory_xact_lock(?)", int64(migrationLock)).Error
+}
+
+// runOnce runs statements that do nothing where they were run before.
+func runOnce(tx *gorm.DB, statements ...string) error {
+	if err := waitForOthers(tx); err != nil {
+		return err
+	}
+	for _, statement := range statements {
+		if err := tx.Exec(statement).Error; err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// lock makes the transaction the only one that migrates.
+func (m *migrator) lock() error {
+	if err := waitForOthers(m.tx); err != nil {
+		return err
 	}
 	if err := m.exec("CREATE TABLE IF NOT EXISTS " + versionTable + ` (
 		table_name varchar(255) NOT NULL,
@@ -132,6 +151,24 @@ func (m *migrator) columns() ([]string, error) {
 	var names []string
 	err := m.tx.Raw(query, table).Scan(&names).Error
 	return names, err
+}
+
+// columnType returns the type of a column, as it is declared.
+func (m *migrator) columnType(column string) (string, error) {
+	query, table := "SELECT type FROM pragma_table_info(?) WHERE name = ?", m.table
+	if m.dialect == "postgres" {
+		query = `SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+			WHERE attrelid = to_regclass(?) AND attname = ? AND NOT attisdropped`
+		table = m.quote(m.table)
+	}
+	var types []string
+	if err := m.tx.Raw(query, table, column).Scan(&types).Error; err != nil {
+		return "", err
+	}
+	if len(types) == 0 {
+		return "", fmt.Errorf("there is no column %s in table %q: run Store.Migrate first", column, m.table)
+	}
+	return types[0], nil
 }
 
 func (m *migrator) createTable() error {

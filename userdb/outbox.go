@@ -48,13 +48,8 @@ func NewOutbox(db *gorm.DB) (*Outbox, error) {
 // Migrate creates the table, unless it is there.
 func (o *Outbox) Migrate(ctx context.Context) error {
 	err := newSession(ctx, o.db).Transaction(func(tx *gorm.DB) error {
-		if tx.Name() == "postgres" {
-			if err := tx.Exec("SELECT pg_advisory_xact_lock(?)", int64(migrationLock)).Error; err != nil {
-				return err
-			}
-		}
-		for _, sql := range []string{
-			`CREATE TABLE IF NOT EXISTS ` + outboxTable + ` (
+		return runOnce(tx,
+			`CREATE TABLE IF NOT EXISTS `+outboxTable+` (
 				id varchar(64) PRIMARY KEY,
 				kind varchar(64) NOT NULL,
 				user_id varchar(255) NOT NULL,
@@ -63,13 +58,7 @@ func (o *Outbox) Migrate(ctx context.Context) error {
 				due_at bigint NOT NULL,
 				attempts integer NOT NULL DEFAULT 0
 			)`,
-			`CREATE INDEX IF NOT EXISTS ix_` + outboxTable + `_due_at ON ` + outboxTable + ` (due_at)`,
-		} {
-			if err := tx.Exec(sql).Error; err != nil {
-				return err
-			}
-		}
-		return nil
+			`CREATE INDEX IF NOT EXISTS ix_`+outboxTable+`_due_at ON `+outboxTable+` (due_at)`)
 	})
 	if err != nil {
 		return fmt.Errorf("userdb: migration of table %q: %w", outboxTable, err)
@@ -79,6 +68,8 @@ func (o *Outbox) Migrate(ctx context.Context) error {
 
 // Put keeps an errand, in the transaction that ctx carries.
 func (o *Outbox) Put(ctx context.Context, e authn.Errand, due time.Time) error {
+	ctx, cancel := bounded(ctx, DefaultTimeout)
+	defer cancel()
 	return newSession(ctx, o.db).Create(&outboxRow{
 		ID: e.ID, Kind: e.Kind, UserID: e.UserID, Email: e.Email,
 		CreatedAt: e.CreatedAt.UnixNano(), DueAt: due.UnixNano(), Attempts: e.Attempts,
@@ -88,6 +79,8 @@ func (o *Outbox) Put(ctx context.Context, e authn.Errand, due time.Time) error {
 // Claim returns at most n errands that are due, those that have waited longest
 // first.
 func (o *Outbox) Claim(ctx context.Context, now, again time.Time, n int) ([]authn.Errand, error) {
+	ctx, cancel := bounded(ctx, DefaultTimeout)
+	defer cancel()
 	var claimed []authn.Errand
 	err := newSession(ctx, o.db).Transaction(func(tx *gorm.DB) error {
 		due := tx.Where("due_at <= ?", now.UnixNano()).Order("due_at").Limit(n)
@@ -122,10 +115,14 @@ func (o *Outbox) Claim(ctx context.Context, now, again time.Time, n int) ([]auth
 
 // Defer makes an errand due at another time.
 func (o *Outbox) Defer(ctx context.Context, id string, due time.Time) error {
+	ctx, cancel := bounded(ctx, DefaultTimeout)
+	defer cancel()
 	return newSession(ctx, o.db).Model(&outboxRow{ID: id}).Update("due_at", due.UnixNano()).Error
 }
 
 // Done removes an errand.
 func (o *Outbox) Done(ctx context.Context, id string) error {
+	ctx, cancel := bounded(ctx, DefaultTimeout)
+	defer cancel()
 	return newSession(ctx, o.db).Delete(&outboxRow{ID: id}).Error
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"gorm.io/gorm"
@@ -23,6 +24,7 @@ type Store[T any, U interface {
 }] struct {
 	db      *gorm.DB
 	mapping *mapping
+	timeout time.Duration
 
 	// The hot look-ups, or nil where they must go through GORM.
 	byID, byEmail *lookup
@@ -48,7 +50,7 @@ func New[T any, U interface {
 		return nil, fmt.Errorf("userdb: %w", err)
 	}
 	// With QueryFields a column that is missing is an error, and no zero value.
-	s := &Store[T, U]{db: db.Session(&gorm.Session{Logger: discreet{db.Logger}, QueryFields: true}), mapping: m}
+	s := &Store[T, U]{db: db.Session(&gorm.Session{Logger: discreet{db.Logger}, QueryFields: true}), mapping: m, timeout: DefaultTimeout}
 	if plain, err := s.needsGORM(); err != nil {
 		return nil, fmt.Errorf("userdb: %w", err)
 	} else if !plain {
@@ -63,6 +65,8 @@ func New[T any, U interface {
 
 // ByID returns the user with this id: [authn.ErrUserNotFound].
 func (s *Store[T, U]) ByID(ctx context.Context, id string) (U, error) {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
 	key, err := parseKey(s.mapping.key.FieldType, id)
 	if err != nil {
 		return nil, authn.ErrUserNotFound
@@ -79,6 +83,8 @@ func (s *Store[T, U]) ByID(ctx context.Context, id string) (U, error) {
 // ByEmail returns the user with this address, in any letter case as the
 // database's lower() folds it: [authn.ErrUserNotFound].
 func (s *Store[T, U]) ByEmail(ctx context.Context, email string) (U, error) {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
 	if !isStorable(email) {
 		return nil, authn.ErrUserNotFound
 	}
@@ -105,6 +111,8 @@ func only[U any](u U, err error) (U, error) {
 // [authn.ErrConflict], [authn.ErrRejected]. Associations of the model are not
 // saved.
 func (s *Store[T, U]) Create(ctx context.Context, fill func(U) error) (U, error) {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
 	u := U(new(T))
 	if err := fill(u); err != nil {
 		return nil, err
@@ -156,6 +164,8 @@ func (s *Store[T, U]) conflict(ctx context.Context, email string, owner any) err
 // Delete removes the user, softly where the model has a soft delete:
 // [authn.ErrUserNotFound].
 func (s *Store[T, U]) Delete(ctx context.Context, id string) error {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
 	u, err := s.ByID(ctx, id)
 	if err != nil {
 		return err

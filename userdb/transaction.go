@@ -70,8 +70,11 @@ func newSession(ctx context.Context, db *gorm.DB) *gorm.DB {
 }
 
 // InTransaction calls f with a context that carries a transaction, or a
-// savepoint within the one that ctx carries ([authn.Transactor]).
+// savepoint within the one that ctx carries ([authn.Transactor]). It is rolled
+// back unless it is over within three times the store's timeout.
 func (s *Store[T, U]) InTransaction(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, cancel := bounded(ctx, transactionTimeouts*s.timeout)
+	defer cancel()
 	return newSession(ctx, s.db).Transaction(func(tx *gorm.DB) error { return f(WithTx(ctx, tx)) })
 }
 

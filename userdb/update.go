@@ -29,6 +29,8 @@ var errContended = errors.New("userdb: the user is being changed by others all t
 // [authn.ErrUserNotFound], [authn.ErrUserExists], [authn.ErrConflict],
 // [authn.ErrRejected].
 func (s *Store[T, U]) Update(ctx context.Context, id string, change func(U) error) (U, error) {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
 	for attempt := range maxAttempts {
 		if err := pause(ctx, attempt); err != nil {
 			return nil, err

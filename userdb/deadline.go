@@ -1,0 +1,34 @@
+package userdb
+
+import (
+	"context"
+	"time"
+)
+
+// DefaultTimeout is how long one call may take, with all of its statements and
+// the wait for a connection. A transaction gets transactionTimeouts of them.
+const (
+	DefaultTimeout      = 3 * time.Second
+	transactionTimeouts = 3
+)
+
+// WithTimeout returns a store over the same database whose calls fail after d,
+// in place of [DefaultTimeout]; a context's own deadline counts where it is
+// sooner. It panics unless d is positive.
+func (s *Store[T, U]) WithTimeout(d time.Duration) *Store[T, U] {
+	if d <= 0 {
+		panic("userdb: a timeout must be positive")
+	}
+	other := *s
+	other.timeout = d
+	return &other
+}
+
+// bounded returns ctx with a deadline after d, unless it has a sooner one: a
+// database that doesn't answer at all must not hold a request for ever.
+func bounded(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d)
+}
