@@ -54,6 +54,10 @@ func run(ctx context.Context, addr, file string) error {
 	if err != nil {
 		return err
 	}
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
 	users, err := newUsers(ctx, db)
 	if err != nil {
 		return err
@@ -77,8 +81,7 @@ func run(ctx context.Context, addr, file string) error {
 	}
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	pool, err := db.DB()
-	return errors.Join(err, server.Shutdown(grace), users.Shutdown(grace), pool.Close())
+	return errors.Join(server.Shutdown(grace), users.Shutdown(grace), pool.Close())
 }
 
 func newUsers(ctx context.Context, db *gorm.DB) (*authn.Users[*user], error) {
