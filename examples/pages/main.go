@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"html/template"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -182,21 +183,28 @@ func (p pages) loginPage(c echo.Context, status int, message string) error {
 func (p pages) login(c echo.Context) error {
 	res, err := p.factory.PasswordLogin(c.Request(), "cookie")
 	if err != nil {
-		answer := authn.AsHTTPError(err)
-		message := "Something went wrong. Please try again later."
-		switch answer.Status {
-		case http.StatusBadRequest, http.StatusUnprocessableEntity:
-			message = "This is not the right e-mail address and password."
-		case http.StatusTooManyRequests:
-			message = "Too many attempts. Please wait a moment."
-		case http.StatusForbidden:
-			message = "Please log in on this page."
-		}
-		return p.loginPage(c, answer.Status, message)
+		return p.refuse(c, err)
 	}
 	res.Status = http.StatusSeeOther
 	res.Header.Set("Location", authn.ReturnPath(c.QueryParam("next")))
 	return res.Write(c.Response())
+}
+
+// refuse shows the log-in page with the answer that an error deserves: its
+// status, and headers such as Retry-After.
+func (p pages) refuse(c echo.Context, err error) error {
+	answer := authn.AsHTTPError(err)
+	maps.Copy(c.Response().Header(), answer.Header)
+	message := "Something went wrong. Please try again later."
+	switch answer.Status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		message = "This is not the right e-mail address and password."
+	case http.StatusTooManyRequests:
+		message = "Too many attempts. Please wait a moment."
+	case http.StatusForbidden:
+		message = "Please log in on this page."
+	}
+	return p.loginPage(c, answer.Status, message)
 }
 
 func (p pages) register(c echo.Context) error {
