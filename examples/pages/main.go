@@ -215,8 +215,12 @@ func (p pages) register(c echo.Context) error {
 		return p.loginPage(c, http.StatusCreated, "Welcome! Please log in.")
 	case errors.As(err, &weak):
 		return p.loginPage(c, http.StatusBadRequest, weak.Reason)
+	case errors.Is(err, authn.ErrPasswordTooLong):
+		return p.loginPage(c, http.StatusBadRequest, "This password is too long.")
+	case authn.AsHTTPError(err).Status >= http.StatusInternalServerError:
+		return p.refuse(c, err)
 	}
-	return p.loginPage(c, authn.AsHTTPError(err).Status, "This address can't be registered.")
+	return p.loginPage(c, http.StatusBadRequest, "This address can't be registered.")
 }
 
 func (p pages) changePassword(c echo.Context, u *user) error {

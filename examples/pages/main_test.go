@@ -169,6 +169,22 @@ func TestLogInIsRefused(t *testing.T) {
 	}
 }
 
+func TestRegistrationIsRefused(t *testing.T) {
+	s := serve(t)
+	s.member(ann, secret)
+	for _, c := range []struct{ what, email, password, want string }{
+		{"a taken address", "ANN@example.com", secret, "This address can't be registered"},
+		{"no address", "ann", secret, "This address can't be registered"},
+		{"a short password", "bob@example.com", "short", "at least 8 characters"},
+		{"a long password", "bob@example.com", strings.Repeat("a", authn.MaxPasswordLength+1), "This password is too long"},
+	} {
+		a := s.register(c.email, c.password)
+		if a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, c.want) || a.Header.Get("Retry-After") != "" {
+			t.Errorf("%s: %s, %v\n%s", c.what, a.Status, a.Header, a.body)
+		}
+	}
+}
+
 func TestTryAgainLater(t *testing.T) {
 	for _, trouble := range []struct {
 		what       string
@@ -183,7 +199,8 @@ func TestTryAgainLater(t *testing.T) {
 			s.member(ann, secret)
 			s.check(trouble.begin(s))
 			for path, a := range map[string]answer{
-				"/login": s.login(ann, secret),
+				"/login":    s.login(ann, secret),
+				"/register": s.register("bob@example.com", secret),
 			} {
 				if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != trouble.retryAfter || !strings.Contains(a.body, "try again later") {
 					t.Errorf("%s: %s, Retry-After %q\n%s", path, a.Status, a.Header["Retry-After"], a.body)
