@@ -208,7 +208,8 @@ func (p pages) refuse(c echo.Context, err error) error {
 }
 
 func (p pages) register(c echo.Context) error {
-	_, err := p.users.Register(c.Request().Context(), c.FormValue("email"), c.FormValue("password"), nil)
+	r := c.Request()
+	_, err := p.users.Register(r.Context(), r.PostFormValue("email"), r.PostFormValue("password"), nil)
 	var weak *authn.PasswordError
 	switch {
 	case err == nil:
@@ -224,7 +225,7 @@ func (p pages) register(c echo.Context) error {
 }
 
 func (p pages) changePassword(c echo.Context, u *user) error {
-	password := c.FormValue("password")
+	password := c.Request().PostFormValue("password")
 	_, err := p.users.Update(c.Request().Context(), u.AuthID(), authn.Update[*user]{By: u, Password: &password})
 	var weak *authn.PasswordError
 	switch {

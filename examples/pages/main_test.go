@@ -209,3 +209,27 @@ func TestTryAgainLater(t *testing.T) {
 		})
 	}
 }
+
+func TestQueryStringsCountForNothing(t *testing.T) {
+	s := serve(t)
+	cookies := s.member(ann, secret)
+	const bob, carol, changed = "bob@example.com", "carol@example.com", "battery staple"
+	for _, c := range []struct {
+		path  string
+		query url.Values
+		body  []string
+		want  int
+	}{
+		{"/login", form("username", ann, "password", secret), nil, http.StatusUnprocessableEntity},
+		{"/login", form("password", secret), []string{"username", ann}, http.StatusUnprocessableEntity},
+		{"/register", form("email", bob, "password", secret), nil, http.StatusBadRequest},
+		{"/register", form("email", bob), []string{"password", secret}, http.StatusBadRequest},
+		{"/register", form("password", secret), []string{"email", carol}, http.StatusBadRequest},
+		{"/password", form("password", changed), nil, http.StatusBadRequest},
+	} {
+		a := s.post(c.path+"?"+c.query.Encode(), cookies, c.body...)
+		if a.StatusCode != c.want || len(a.Cookies()) > 0 {
+			t.Errorf("POST %s?%s: %s, want %d; cookies %v", c.path, c.query.Encode(), a.Status, c.want, a.Cookies())
+		}
+	}
+}
