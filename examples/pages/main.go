@@ -122,6 +122,7 @@ func newServer(users *authn.Users[*user]) (*echo.Echo, error) {
 	}
 	p := pages{users, factory}
 	e := echo.New()
+	e.HTTPErrorHandler = routes.ErrorHandler // logs the causes of 5xx
 	e.Use(secureHeaders, middleware.BodyLimit("64K"))
 
 	anybody := users.CurrentUser(authn.Active, authn.Optional)
@@ -191,10 +192,14 @@ func (p pages) login(c echo.Context) error {
 }
 
 // refuse shows the log-in page with the answer that an error deserves: its
-// status, and headers such as Retry-After.
+// status, and headers such as Retry-After. The causes of 5xx are logged: no
+// error of the library's holds a password or a token.
 func (p pages) refuse(c echo.Context, err error) error {
 	answer := authn.AsHTTPError(err)
 	maps.Copy(c.Response().Header(), answer.Header)
+	if answer.Status >= http.StatusInternalServerError {
+		c.Logger().Error(err)
+	}
 	message := "Something went wrong. Please try again later."
 	switch answer.Status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:

@@ -163,6 +163,9 @@ func TestLogInIsRefused(t *testing.T) {
 	for range 11 {
 		a = s.login(ann, "wrong")
 	}
+	if s.log.Len() > 0 {
+		t.Errorf("refusals are logged: %s", s.log)
+	}
 	seconds, err := strconv.Atoi(a.Header.Get("Retry-After"))
 	if a.StatusCode != http.StatusTooManyRequests || err != nil || seconds < 1 || !strings.Contains(a.body, "Too many attempts") {
 		t.Errorf("after many: %s, %v\n%s", a.Status, a.Header, a.body)
@@ -187,23 +190,41 @@ func TestRegistrationIsRefused(t *testing.T) {
 
 func TestTryAgainLater(t *testing.T) {
 	for _, trouble := range []struct {
-		what       string
-		begin      func(site) error
-		retryAfter string
+		what, retryAfter, cause string
+		begin                   func(site) error
 	}{
-		{"busy", func(s site) error { s.hasher.busy.Store(true); return nil }, "7"},
-		{"the store is away", func(s site) error { return s.pool.Close() }, "1"},
+		{"busy", "7", "too many passwords", func(s site) error { s.hasher.busy.Store(true); return nil }},
+		{"the store is away", "1", "database is closed", func(s site) error { return s.pool.Close() }},
 	} {
 		t.Run(trouble.what, func(t *testing.T) {
 			s := serve(t)
-			s.member(ann, secret)
+			cookies := s.member(ann, secret)
 			s.check(trouble.begin(s))
-			for path, a := range map[string]answer{
-				"/login":    s.login(ann, secret),
-				"/register": s.register("bob@example.com", secret),
+			for _, c := range []struct {
+				path   string
+				fields []string
+				page   bool
+			}{
+				{"/login", []string{"username", ann, "password", secret}, true},
+				{"/register", []string{"email", "bob@example.com", "password", secret}, true},
+				{"/password", []string{"password", secret}, false},
 			} {
-				if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != trouble.retryAfter || !strings.Contains(a.body, "try again later") {
-					t.Errorf("%s: %s, Retry-After %q\n%s", path, a.Status, a.Header["Retry-After"], a.body)
+				s.log.Reset()
+				a := s.post(c.path, cookies, c.fields...)
+				if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != trouble.retryAfter {
+					t.Errorf("%s: %s, Retry-After %q", c.path, a.Status, a.Header["Retry-After"])
+				}
+				if c.page && !strings.Contains(a.body, "try again later") {
+					t.Errorf("%s shows\n%s", c.path, a.body)
+				}
+				logged := s.log.String()
+				if strings.Count(logged, trouble.cause) != 1 {
+					t.Errorf("%s logs %q", c.path, logged)
+				}
+				for _, hidden := range []string{secret, cookies[0].Value} {
+					if strings.Contains(logged+a.body, hidden) {
+						t.Errorf("%s tells %q", c.path, hidden)
+					}
 				}
 			}
 		})
