@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"html/template"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -54,6 +55,10 @@ func run(ctx context.Context, addr, file string) error {
 	if err != nil {
 		return err
 	}
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
 	users, err := newUsers(ctx, db)
 	if err != nil {
 		return err
@@ -77,8 +82,7 @@ func run(ctx context.Context, addr, file string) error {
 	}
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	pool, err := db.DB()
-	return errors.Join(err, server.Shutdown(grace), users.Shutdown(grace), pool.Close())
+	return errors.Join(server.Shutdown(grace), users.Shutdown(grace), pool.Close())
 }
 
 func newUsers(ctx context.Context, db *gorm.DB) (*authn.Users[*user], error) {
@@ -118,6 +122,7 @@ func newServer(users *authn.Users[*user]) (*echo.Echo, error) {
 	}
 	p := pages{users, factory}
 	e := echo.New()
+	e.HTTPErrorHandler = routes.ErrorHandler // logs the causes of 5xx
 	e.Use(secureHeaders, middleware.BodyLimit("64K"))
 
 	anybody := users.CurrentUser(authn.Active, authn.Optional)
@@ -179,37 +184,53 @@ func (p pages) loginPage(c echo.Context, status int, message string) error {
 func (p pages) login(c echo.Context) error {
 	res, err := p.factory.PasswordLogin(c.Request(), "cookie")
 	if err != nil {
-		answer := authn.AsHTTPError(err)
-		message := "Something went wrong. Please try again later."
-		switch answer.Status {
-		case http.StatusBadRequest, http.StatusUnprocessableEntity:
-			message = "This is not the right e-mail address and password."
-		case http.StatusTooManyRequests:
-			message = "Too many attempts. Please wait a moment."
-		case http.StatusForbidden:
-			message = "Please log in on this page."
-		}
-		return p.loginPage(c, answer.Status, message)
+		return p.refuse(c, err)
 	}
 	res.Status = http.StatusSeeOther
 	res.Header.Set("Location", authn.ReturnPath(c.QueryParam("next")))
 	return res.Write(c.Response())
 }
 
+// refuse shows the log-in page with the answer that an error deserves: its
+// status, and headers such as Retry-After. The causes of 5xx are logged: no
+// error of the library's holds a password or a token.
+func (p pages) refuse(c echo.Context, err error) error {
+	answer := authn.AsHTTPError(err)
+	maps.Copy(c.Response().Header(), answer.Header)
+	if answer.Status >= http.StatusInternalServerError {
+		c.Logger().Error(err)
+	}
+	message := "Something went wrong. Please try again later."
+	switch answer.Status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		message = "This is not the right e-mail address and password."
+	case http.StatusTooManyRequests:
+		message = "Too many attempts. Please wait a moment."
+	case http.StatusForbidden:
+		message = "Please log in on this page."
+	}
+	return p.loginPage(c, answer.Status, message)
+}
+
 func (p pages) register(c echo.Context) error {
-	_, err := p.users.Register(c.Request().Context(), c.FormValue("email"), c.FormValue("password"), nil)
+	r := c.Request()
+	_, err := p.users.Register(r.Context(), r.PostFormValue("email"), r.PostFormValue("password"), nil)
 	var weak *authn.PasswordError
 	switch {
 	case err == nil:
 		return p.loginPage(c, http.StatusCreated, "Welcome! Please log in.")
 	case errors.As(err, &weak):
 		return p.loginPage(c, http.StatusBadRequest, weak.Reason)
+	case errors.Is(err, authn.ErrPasswordTooLong):
+		return p.loginPage(c, http.StatusBadRequest, "This password is too long.")
+	case authn.AsHTTPError(err).Status >= http.StatusInternalServerError:
+		return p.refuse(c, err)
 	}
-	return p.loginPage(c, authn.AsHTTPError(err).Status, "This address can't be registered.")
+	return p.loginPage(c, http.StatusBadRequest, "This address can't be registered.")
 }
 
 func (p pages) changePassword(c echo.Context, u *user) error {
-	password := c.FormValue("password")
+	password := c.Request().PostFormValue("password")
 	_, err := p.users.Update(c.Request().Context(), u.AuthID(), authn.Update[*user]{By: u, Password: &password})
 	var weak *authn.PasswordError
 	switch {
