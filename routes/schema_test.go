@@ -1,6 +1,7 @@
 package routes_test
 
 import (
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -41,16 +42,24 @@ type (
 	}
 )
 
-func TestSchemasTakeExactNamesAlone(t *testing.T) {
-	var got nestedSchema
+// registration returns a function that registers somebody with own members, by
+// the schema of apply.
+func registration[S any](t *testing.T, apply func(in S, u *userdb.User) error) func(own string) reply {
+	t.Helper()
 	s := serveSite(t, testdb.SQLite(t), authn.Config{}, routes.Config[*userdb.User]{
 		Limits:   routes.Limits{Skip: true},
-		Register: routes.Input(func(in nestedSchema, _ *userdb.User) error { got = in; return nil }),
+		Register: routes.Input(apply),
 	}, authntest.Impersonator{})
-	register := func(own string) reply {
-		got = nestedSchema{}
-		return s.json(http.MethodPost, "/auth/register", `{"email":"ann@example.com","password":"secret",`+own+`}`, "")
+	n := 0
+	return func(own string) reply {
+		n++
+		return s.json(http.MethodPost, "/auth/register", fmt.Sprintf(`{"email":"ann%d@example.com","password":"secret",%s}`, n, own), "")
 	}
+}
+
+func TestSchemasTakeExactNamesAlone(t *testing.T) {
+	var got nestedSchema
+	register := registration(t, func(in nestedSchema, _ *userdb.User) error { got = in; return nil })
 	for own, fault := range map[string]string{
 		`"prefs":{"x":{"admin":true,"admin":false}}`: `["body","prefs","x"]`,
 		`"prefs":{"x":1}`:         `["body","prefs","x"]`,
@@ -81,6 +90,33 @@ func TestSchemasTakeExactNamesAlone(t *testing.T) {
 		Prefs: map[string]setting{"x": {}}, Pair: [2]setting{1: {Admin: true}}, Words: []string{"a"},
 	}
 	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+type (
+	omittingPart struct {
+		Plan string `json:"-"`
+	}
+	deepPart struct {
+		NamedPart
+		City string `json:"city,omitempty"`
+	}
+	omitting struct {
+		internalPart
+		omittingPart
+		deepPart
+		Role string `json:"-"`
+	}
+)
+
+func TestOmittedFieldsHideDeeperOnes(t *testing.T) {
+	var got omitting
+	register := registration(t, func(in omitting, _ *userdb.User) error { got = in; return nil })
+	if answer := register(`"role":"admin","plan":"gold","city":"Bern"`); answer.status != http.StatusCreated {
+		t.Fatalf("%d %s", answer.status, answer.body)
+	}
+	if want := (omitting{deepPart: deepPart{City: "Bern"}}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
