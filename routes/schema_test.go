@@ -1,6 +1,7 @@
 package routes_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -91,6 +92,39 @@ func TestSchemasTakeExactNamesAlone(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// ownObject decodes itself, and keeps the last of two members of a name.
+type ownObject map[string]any
+
+func (o *ownObject) UnmarshalJSON(data []byte) error {
+	return json.Unmarshal(data, (*map[string]any)(o))
+}
+
+func TestNamesAreOnceWhoeverDecodesThem(t *testing.T) {
+	type schema struct {
+		Any any             `json:"any,omitempty"`
+		Raw json.RawMessage `json:"raw,omitempty"`
+		Own ownObject       `json:"own,omitempty"`
+	}
+	register := registration(t, func(schema, *userdb.User) error { return nil })
+	for _, name := range []string{"any", "raw", "own", "undeclared"} {
+		for value, at := range map[string]string{
+			`{"a":1,"a":2}`:                            ``,
+			`{"a":1,"\u0061":2}`:                       ``,
+			`{"b":[{"a":1e400,"c":{}},{"a":1,"a":2}]}`: `,"b",1`,
+			`{"b":{"c":{"a":{},"a":{}}}}`:              `,"b","c"`,
+		} {
+			answer := register(`"` + name + `":` + value)
+			fault := `{"detail":[{"loc":["body","` + name + `"` + at + `],"msg":"the object has a name twice","type":"value_error.jsondecode"}]}`
+			if answer.status != http.StatusUnprocessableEntity || answer.body != fault {
+				t.Errorf("%s, %s: %d %s", name, value, answer.status, answer.body)
+			}
+		}
+		if answer := register(`"` + name + `":{"a":{"a":1},"b":[{"a":2},{"a":"b"}],"A":"a"}`); answer.status != http.StatusCreated {
+			t.Errorf("%s: %d %s", name, answer.status, answer.body)
+		}
 	}
 }
 

@@ -52,9 +52,9 @@ func decodeValue(data json.RawMessage, into reflect.Value, faults *Faults, loc .
 	if !decodesItself(into.Type()) {
 		switch into.Kind() {
 		case reflect.Struct:
-			members, fault := decodeObject(data, loc...)
-			if fault != nil {
-				*faults = append(*faults, *fault)
+			members := decodeObject(data)
+			if members == nil {
+				*faults = append(*faults, noObject(loc...))
 				return
 			}
 			decodeStruct(members, into, faults, loc...)
@@ -76,9 +76,9 @@ func decodeValue(data json.RawMessage, into reflect.Value, faults *Faults, loc .
 			decodeElements(elements, into, faults, loc)
 			return
 		case reflect.Map:
-			members, fault := decodeObject(data, loc...)
-			if fault != nil {
-				*faults = append(*faults, *fault)
+			members := decodeObject(data)
+			if members == nil {
+				*faults = append(*faults, noObject(loc...))
 				return
 			}
 			decodeMap(members, into, faults, loc)
