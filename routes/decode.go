@@ -66,9 +66,12 @@ type unreadable struct{ cause error }
 func (unreadable) Error() string   { return "routes: the body could not be read" }
 func (e unreadable) Unwrap() error { return e.cause }
 
+// maxDepth is how many arrays and objects the values of a body may be within.
+const maxDepth = 64
+
 // checkShape walks through a value of valid JSON, whoever is to decode it. A
 // name that an object has twice is a fault, as two readers could understand it
-// differently.
+// differently; so is what is nested too deeply to be handed to recursion.
 func checkShape(decoder *json.Decoder, loc ...any) *Fault {
 	token, err := decoder.Token()
 	if err != nil {
@@ -77,6 +80,9 @@ func checkShape(decoder *json.Decoder, loc ...any) *Fault {
 	start, ok := token.(json.Delim)
 	if !ok {
 		return nil
+	}
+	if len(loc) > 1+maxDepth { // the body itself doesn't count
+		return &Fault{loc[:2], "value is nested too deeply", "value_error"}
 	}
 	names := map[json.Token]bool{}
 	for i := 0; decoder.More(); i++ {

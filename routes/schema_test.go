@@ -128,6 +128,28 @@ func TestNamesAreOnceWhoeverDecodesThem(t *testing.T) {
 	}
 }
 
+type tree []tree
+
+func TestDepthIsBounded(t *testing.T) {
+	type schema struct {
+		Any  any  `json:"any,omitempty"`
+		Tree tree `json:"tree,omitempty"`
+	}
+	register := registration(t, func(schema, *userdb.User) error { return nil })
+	for _, name := range []string{"any", "tree", "undeclared"} {
+		for depth, status := range map[int]int{64: http.StatusCreated, 65: http.StatusUnprocessableEntity, 9000: http.StatusUnprocessableEntity} {
+			answer := register(`"` + name + `":` + strings.Repeat("[", depth) + strings.Repeat("]", depth))
+			if answer.status != status {
+				t.Errorf("%s, %d deep: %d %.200s", name, depth, answer.status, answer.body)
+			}
+			fault := `{"detail":[{"loc":["body","` + name + `"],"msg":"value is nested too deeply","type":"value_error"}]}`
+			if status == http.StatusUnprocessableEntity && answer.body != fault {
+				t.Errorf("%s, %d deep: %.200s", name, depth, answer.body)
+			}
+		}
+	}
+}
+
 type (
 	omittingPart struct {
 		Plan string `json:"-"`
