@@ -3,6 +3,7 @@ package routes
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/echo-users/echo-users/authn"
 )
@@ -19,7 +20,8 @@ type Fault struct {
 }
 
 // Faults are all that is wrong with a request (422). As an error of a
-// schema's Validate or of its apply function they reach the client.
+// schema's Validate or of its apply function they reach the client: the first
+// hundred, with the names in Loc cut after 64 letters.
 type Faults []Fault
 
 // Error counts the faults.
@@ -30,8 +32,34 @@ func (f *Faults) Add(field, msg string) {
 	*f = append(*f, Fault{Loc: []any{"body", field}, Msg: msg, Type: "value_error"})
 }
 
+// A short body could be answered with a long one; so an answer has at most so
+// many faults, with so many letters of what the client named.
+const (
+	maxFaults  = 100
+	maxLetters = 64
+)
+
 func (f Faults) httpError() error {
-	return &authn.HTTPError{Status: http.StatusUnprocessableEntity, Detail: f, Err: f}
+	told := slices.Clone(f[:min(len(f), maxFaults)])
+	for i := range told {
+		told[i].Loc = slices.Clone(told[i].Loc)
+		for j, step := range told[i].Loc {
+			if name, ok := step.(string); ok {
+				told[i].Loc[j] = cut(name)
+			}
+		}
+	}
+	return &authn.HTTPError{Status: http.StatusUnprocessableEntity, Detail: told, Err: f}
+}
+
+func cut(name string) string {
+	letters := 0
+	for i := range name {
+		if letters++; letters > maxLetters {
+			return name[:i] + "…"
+		}
+	}
+	return name
 }
 
 var (

@@ -150,6 +150,52 @@ func TestDepthIsBounded(t *testing.T) {
 	}
 }
 
+// bulky has as many faults as it says, told by Validate or by apply.
+type bulky struct {
+	Validated int            `json:"validated,omitempty"`
+	Applied   int            `json:"applied,omitempty"`
+	Prefs     map[string]int `json:"prefs,omitempty"`
+}
+
+func (in bulky) Validate() routes.Faults { return faults(in.Validated) }
+
+func faults(n int) routes.Faults {
+	var faults routes.Faults
+	for range n {
+		faults.Add(strings.Repeat("ä", 65), "is wrong")
+	}
+	return faults
+}
+
+func TestAnswersAreShort(t *testing.T) {
+	register := registration(t, func(in bulky, _ *userdb.User) error {
+		if in.Applied > 0 {
+			return fmt.Errorf("wrapped: %w", faults(in.Applied))
+		}
+		return nil
+	})
+	name := strings.Repeat("ä", 64)
+	for own, want := range map[string]struct {
+		n   int
+		loc string
+	}{
+		`"validated":99`:               {99, `["body","` + name + `…"]`},
+		`"validated":101`:              {100, `["body","` + name + `…"]`},
+		`"applied":101`:                {100, `["body","` + name + `…"]`},
+		`"prefs":{"` + name + `":"x"}`: {1, `["body","prefs","` + name + `"]`},
+		`"prefs":{"` + name + strings.Repeat("ö", 10_000) + `":"x"}`:                {1, `["body","prefs","` + name + `…"]`},
+		`"prefs":{"` + name + strings.Repeat("ö", 10_000) + `":{"a":1,"\u0061":2}}`: {1, `["body","prefs","` + name + `…"]`},
+	} {
+		answer := register(own)
+		if n := strings.Count(answer.body, `{"loc":`+want.loc+`,`); answer.status != http.StatusUnprocessableEntity || n != want.n || strings.Count(answer.body, `"loc"`) != n {
+			t.Errorf("%.40s: %d faults at %s, want %d: %d %.300s", own, n, want.loc, want.n, answer.status, answer.body)
+		}
+	}
+	if answer := register(`"prefs":{}`); answer.status != http.StatusCreated {
+		t.Errorf("%d %s", answer.status, answer.body)
+	}
+}
+
 type (
 	omittingPart struct {
 		Plan string `json:"-"`

@@ -94,10 +94,6 @@ func decodeValue(data json.RawMessage, into reflect.Value, faults *Faults, loc .
 	}
 }
 
-// maxFaults is how many faults an answer has at most: a short body could be
-// answered with a long one.
-const maxFaults = 100
-
 func decodeElements(elements []json.RawMessage, into reflect.Value, faults *Faults, loc []any) {
 	for i, element := range elements {
 		if len(*faults) >= maxFaults {
