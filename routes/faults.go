@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,13 +16,15 @@ type Fault struct {
 	Loc []any `json:"loc"`
 	// Msg is for people.
 	Msg string `json:"msg"`
-	// Type is for programs.
+	// Type is for programs. Defaults to "value_error".
 	Type string `json:"type"`
 }
 
 // Faults are all that is wrong with a request (422). As an error of a
-// schema's Validate or of its apply function they reach the client: the first
-// hundred, with the names in Loc cut after 64 letters.
+// schema's Validate, of its apply function, or of an UnmarshalJSON or
+// UnmarshalText of a field's type they reach the client: the first hundred,
+// with the names in Loc cut after 64 letters. To a field's type "body" is the
+// value that it decodes, and may be left out of Loc.
 type Faults []Fault
 
 // Error counts the faults.
@@ -42,6 +45,7 @@ const (
 func (f Faults) httpError() error {
 	told := slices.Clone(f[:min(len(f), maxFaults)])
 	for i := range told {
+		told[i].Type = cmp.Or(told[i].Type, "value_error")
 		told[i].Loc = slices.Clone(told[i].Loc)
 		for j, step := range told[i].Loc {
 			if name, ok := step.(string); ok {

@@ -2,6 +2,7 @@ package routes_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -146,6 +147,40 @@ func TestDepthIsBounded(t *testing.T) {
 			if status == http.StatusUnprocessableEntity && answer.body != fault {
 				t.Errorf("%s, %d deep: %.200s", name, depth, answer.body)
 			}
+		}
+	}
+}
+
+// refusing is a type whose decoder returns the error of a text.
+type refusing struct{}
+
+func (r *refusing) UnmarshalText(text []byte) error { return refusals[string(text)] }
+
+var refusals = map[string]error{
+	"plain":   errors.New("parsing: hunter2"),
+	"nothing": routes.Faults(nil),
+	"faults":  fmt.Errorf("hunter2: %w", routes.Faults{{Msg: "no"}, {Loc: []any{"body", "unit"}, Msg: "not in", Type: "value_error.unit"}}),
+}
+
+func TestErrorsOfOwnDecodersAreNotShown(t *testing.T) {
+	type schema struct {
+		At   time.Time    `json:"at,omitempty"`
+		Size [1]*refusing `json:"size,omitempty"`
+	}
+	register := registration(t, func(schema, *userdb.User) error { return nil })
+	fault := func(loc, msg, kind string) string {
+		return fmt.Sprintf(`{"loc":["body",%s],"msg":%q,"type":%q}`, loc, msg, kind)
+	}
+	for own, want := range map[string]string{
+		`"at":"hunter2\"-secret"`: fault(`"at"`, "value is not valid", "value_error"),
+		`"at":["hunter2"]`:        fault(`"at"`, "value is not valid", "value_error"),
+		`"size":[7]`:              fault(`"size",0`, "value is not valid", "value_error"),
+		`"size":["plain"]`:        fault(`"size",0`, "value is not valid", "value_error"),
+		`"size":["nothing"]`:      fault(`"size",0`, "value is not valid", "value_error"),
+		`"size":["faults"]`:       fault(`"size",0`, "no", "value_error") + "," + fault(`"size",0,"unit"`, "not in", "value_error.unit"),
+	} {
+		if answer := register(own); answer.status != http.StatusUnprocessableEntity || answer.body != `{"detail":[`+want+`]}` {
+			t.Errorf("%s: %d %s, want %s", own, answer.status, answer.body, want)
 		}
 	}
 }
