@@ -1,7 +1,6 @@
 package docs_test
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -42,7 +41,7 @@ func (r *Role) UnmarshalText(text []byte) error {
 		*r = Role(text)
 		return nil
 	}
-	return errors.New(`must be "reader" or "editor"`)
+	return routes.Faults{{Msg: `must be "reader" or "editor"`}}
 }
 
 // SignUp is what a registration says beside e-mail and password.

@@ -36,9 +36,14 @@ func decodeBody(r *http.Request) (object, error) {
 	if !json.Valid(body) || !isWellFormed(body) {
 		return nil, Faults{badJSON()}.httpError()
 	}
-	members, fault := decodeObject(body, "body")
-	if fault != nil {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber() // any number can be read so
+	if fault := checkShape(decoder, "body"); fault != nil {
 		return nil, Faults{*fault}.httpError()
+	}
+	members := decodeObject(body)
+	if members == nil {
+		return nil, Faults{noObject("body")}.httpError()
 	}
 	return members, nil
 }
@@ -61,28 +66,49 @@ type unreadable struct{ cause error }
 func (unreadable) Error() string   { return "routes: the body could not be read" }
 func (e unreadable) Unwrap() error { return e.cause }
 
-// decodeObject splits valid JSON into its members. A name that is there twice
-// is a fault, as two readers could understand it differently.
-func decodeObject(data []byte, loc ...any) (object, *Fault) {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
-		fault := noObject(loc...)
-		return nil, &fault
+// maxDepth is how many arrays and objects the values of a body may be within.
+const maxDepth = 64
+
+// checkShape walks through a value of valid JSON, whoever is to decode it. A
+// name that an object has twice is a fault, as two readers could understand it
+// differently; so is what is nested too deeply to be handed to recursion.
+func checkShape(decoder *json.Decoder, loc ...any) *Fault {
+	token, err := decoder.Token()
+	if err != nil {
+		return new(badJSON())
 	}
-	members := object{}
-	for decoder.More() {
-		token, err := decoder.Token()
-		name, ok := token.(string)
-		var value json.RawMessage
-		if err == nil {
-			err = decoder.Decode(&value)
-		}
-		if _, twice := members[name]; err != nil || !ok || twice {
-			return nil, &Fault{loc, "the object has a name twice or is not valid", "value_error.jsondecode"}
-		}
-		members[name] = value
+	start, ok := token.(json.Delim)
+	if !ok {
+		return nil
 	}
-	return members, nil
+	if len(loc) > 1+maxDepth { // the body itself doesn't count
+		return &Fault{loc[:2], "value is nested too deeply", "value_error"}
+	}
+	names := map[json.Token]bool{}
+	for i := 0; decoder.More(); i++ {
+		var step any = i
+		if start == '{' {
+			step, _ = decoder.Token()
+			if names[step] {
+				return &Fault{loc, "the object has a name twice", "value_error.jsondecode"}
+			}
+			names[step] = true
+		}
+		if fault := checkShape(decoder, append(loc, step)...); fault != nil {
+			return fault
+		}
+	}
+	_, _ = decoder.Token() // the end
+	return nil
+}
+
+// decodeObject splits valid JSON into its members; nil for what is no object.
+func decodeObject(data []byte) object {
+	var members object
+	if json.Unmarshal(data, &members) != nil {
+		return nil
+	}
+	return members
 }
 
 // isWellFormed reports whether JSON text is UTF-8 whose \u escapes are no

@@ -66,7 +66,7 @@ func FuzzIsWellFormed(f *testing.F) {
 func repeats(text string) bool { return strings.Contains(text, "{") }
 
 func FuzzDecodeBody(f *testing.F) {
-	for _, seed := range []string{`{"email":"a@b.co","password":"x"}`, `{"email":null}`, `{"is_active":1}`, `[]`, `{"a":1,"a":2}`, `{"own":{"in":["x"]}}`, "\xff", ``} {
+	for _, seed := range []string{`{"email":"a@b.co","password":"x"}`, `{"email":null}`, `{"is_active":1}`, `[]`, `{"a":1,"a":2}`, `{"own":{"in":["x"]}}`, `{"any":{"a":1e400}}`, `{"any":[{"a":1,"a":2}]}`, "\xff", ``} {
 		f.Add("application/json", seed)
 	}
 	f.Add("text/plain", "{}")
@@ -79,6 +79,7 @@ func FuzzDecodeBody(f *testing.F) {
 		Maybe Optional[int]      `json:"maybe"`
 		Null  Nullable[[]inner]  `json:"null"`
 		Map   map[string]float64 `json:"map,omitempty"`
+		Any   any                `json:"any,omitempty"`
 	}, u authn.User) error {
 		return nil
 	})

@@ -1,8 +1,10 @@
 package routes
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/echo-users/echo-users/authn"
 )
@@ -14,12 +16,15 @@ type Fault struct {
 	Loc []any `json:"loc"`
 	// Msg is for people.
 	Msg string `json:"msg"`
-	// Type is for programs.
+	// Type is for programs. Defaults to "value_error".
 	Type string `json:"type"`
 }
 
 // Faults are all that is wrong with a request (422). As an error of a
-// schema's Validate or of its apply function they reach the client.
+// schema's Validate, of its apply function, or of an UnmarshalJSON or
+// UnmarshalText of a field's type they reach the client: the first hundred,
+// with the names in Loc cut after 64 letters. To a field's type "body" is the
+// value that it decodes, and may be left out of Loc.
 type Faults []Fault
 
 // Error counts the faults.
@@ -30,8 +35,35 @@ func (f *Faults) Add(field, msg string) {
 	*f = append(*f, Fault{Loc: []any{"body", field}, Msg: msg, Type: "value_error"})
 }
 
+// A short body could be answered with a long one; so an answer has at most so
+// many faults, with so many letters of what the client named.
+const (
+	maxFaults  = 100
+	maxLetters = 64
+)
+
 func (f Faults) httpError() error {
-	return &authn.HTTPError{Status: http.StatusUnprocessableEntity, Detail: f, Err: f}
+	told := slices.Clone(f[:min(len(f), maxFaults)])
+	for i := range told {
+		told[i].Type = cmp.Or(told[i].Type, "value_error")
+		told[i].Loc = slices.Clone(told[i].Loc)
+		for j, step := range told[i].Loc {
+			if name, ok := step.(string); ok {
+				told[i].Loc[j] = cut(name)
+			}
+		}
+	}
+	return &authn.HTTPError{Status: http.StatusUnprocessableEntity, Detail: told, Err: f}
+}
+
+func cut(name string) string {
+	letters := 0
+	for i := range name {
+		if letters++; letters > maxLetters {
+			return name[:i] + "…"
+		}
+	}
+	return name
 }
 
 var (

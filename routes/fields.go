@@ -16,18 +16,25 @@ type schemaField struct {
 
 // schemaFields lists a struct's fields as encoding/json names them: those of
 // embedded structs that have no name of their own belong to the outer one, and
-// an outer field hides an inner one.
+// an outer field hides an inner one. Other than there, one tagged "-" does so
+// too, by its Go name.
 func schemaFields(t reflect.Type) ([]schemaField, error) {
 	var fields []schemaField
+	var omitted []string
 	for level := []embedded{{t: t}}; len(level) > 0; {
 		var next []embedded
 		var here []schemaField
+		hidden := omitted
 		for _, e := range level {
 			for f := range e.t.Fields() {
-				name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-				if f.Tag.Get("json") == "-" {
+				if slices.Contains(hidden, f.Name) {
 					continue
 				}
+				if f.Tag.Get("json") == "-" {
+					omitted = append(omitted, f.Name)
+					continue
+				}
+				name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 				index := append(slices.Clone(e.index), f.Index...)
 				if f.Anonymous && name == "" {
 					switch {

@@ -1,6 +1,9 @@
 package routes_test
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -41,16 +44,24 @@ type (
 	}
 )
 
-func TestSchemasTakeExactNamesAlone(t *testing.T) {
-	var got nestedSchema
+// registration returns a function that registers somebody with own members, by
+// the schema of apply.
+func registration[S any](t *testing.T, apply func(in S, u *userdb.User) error) func(own string) reply {
+	t.Helper()
 	s := serveSite(t, testdb.SQLite(t), authn.Config{}, routes.Config[*userdb.User]{
 		Limits:   routes.Limits{Skip: true},
-		Register: routes.Input(func(in nestedSchema, _ *userdb.User) error { got = in; return nil }),
+		Register: routes.Input(apply),
 	}, authntest.Impersonator{})
-	register := func(own string) reply {
-		got = nestedSchema{}
-		return s.json(http.MethodPost, "/auth/register", `{"email":"ann@example.com","password":"secret",`+own+`}`, "")
+	n := 0
+	return func(own string) reply {
+		n++
+		return s.json(http.MethodPost, "/auth/register", fmt.Sprintf(`{"email":"ann%d@example.com","password":"secret",%s}`, n, own), "")
 	}
+}
+
+func TestSchemasTakeExactNamesAlone(t *testing.T) {
+	var got nestedSchema
+	register := registration(t, func(in nestedSchema, _ *userdb.User) error { got = in; return nil })
 	for own, fault := range map[string]string{
 		`"prefs":{"x":{"admin":true,"admin":false}}`: `["body","prefs","x"]`,
 		`"prefs":{"x":1}`:         `["body","prefs","x"]`,
@@ -81,6 +92,168 @@ func TestSchemasTakeExactNamesAlone(t *testing.T) {
 		Prefs: map[string]setting{"x": {}}, Pair: [2]setting{1: {Admin: true}}, Words: []string{"a"},
 	}
 	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// ownObject decodes itself, and keeps the last of two members of a name.
+type ownObject map[string]any
+
+func (o *ownObject) UnmarshalJSON(data []byte) error {
+	return json.Unmarshal(data, (*map[string]any)(o))
+}
+
+func TestNamesAreOnceWhoeverDecodesThem(t *testing.T) {
+	type schema struct {
+		Any any             `json:"any,omitempty"`
+		Raw json.RawMessage `json:"raw,omitempty"`
+		Own ownObject       `json:"own,omitempty"`
+	}
+	register := registration(t, func(schema, *userdb.User) error { return nil })
+	for _, name := range []string{"any", "raw", "own", "undeclared"} {
+		for value, at := range map[string]string{
+			`{"a":1,"a":2}`:                            ``,
+			`{"a":1,"\u0061":2}`:                       ``,
+			`{"b":[{"a":1e400,"c":{}},{"a":1,"a":2}]}`: `,"b",1`,
+			`{"b":{"c":{"a":{},"a":{}}}}`:              `,"b","c"`,
+		} {
+			answer := register(`"` + name + `":` + value)
+			fault := `{"detail":[{"loc":["body","` + name + `"` + at + `],"msg":"the object has a name twice","type":"value_error.jsondecode"}]}`
+			if answer.status != http.StatusUnprocessableEntity || answer.body != fault {
+				t.Errorf("%s, %s: %d %s", name, value, answer.status, answer.body)
+			}
+		}
+		if answer := register(`"` + name + `":{"a":{"a":1},"b":[{"a":2},{"a":"b"}],"A":"a"}`); answer.status != http.StatusCreated {
+			t.Errorf("%s: %d %s", name, answer.status, answer.body)
+		}
+	}
+}
+
+type tree []tree
+
+func TestDepthIsBounded(t *testing.T) {
+	type schema struct {
+		Any  any  `json:"any,omitempty"`
+		Tree tree `json:"tree,omitempty"`
+	}
+	register := registration(t, func(schema, *userdb.User) error { return nil })
+	for _, name := range []string{"any", "tree", "undeclared"} {
+		for depth, status := range map[int]int{64: http.StatusCreated, 65: http.StatusUnprocessableEntity, 9000: http.StatusUnprocessableEntity} {
+			answer := register(`"` + name + `":` + strings.Repeat("[", depth) + strings.Repeat("]", depth))
+			if answer.status != status {
+				t.Errorf("%s, %d deep: %d %.200s", name, depth, answer.status, answer.body)
+			}
+			fault := `{"detail":[{"loc":["body","` + name + `"],"msg":"value is nested too deeply","type":"value_error"}]}`
+			if status == http.StatusUnprocessableEntity && answer.body != fault {
+				t.Errorf("%s, %d deep: %.200s", name, depth, answer.body)
+			}
+		}
+	}
+}
+
+// refusing is a type whose decoder returns the error of a text.
+type refusing struct{}
+
+func (r *refusing) UnmarshalText(text []byte) error { return refusals[string(text)] }
+
+var refusals = map[string]error{
+	"plain":   errors.New("parsing: hunter2"),
+	"nothing": routes.Faults(nil),
+	"faults":  fmt.Errorf("hunter2: %w", routes.Faults{{Msg: "no"}, {Loc: []any{"body", "unit"}, Msg: "not in", Type: "value_error.unit"}}),
+}
+
+func TestErrorsOfOwnDecodersAreNotShown(t *testing.T) {
+	type schema struct {
+		At   time.Time    `json:"at,omitempty"`
+		Size [1]*refusing `json:"size,omitempty"`
+	}
+	register := registration(t, func(schema, *userdb.User) error { return nil })
+	fault := func(loc, msg, kind string) string {
+		return fmt.Sprintf(`{"loc":["body",%s],"msg":%q,"type":%q}`, loc, msg, kind)
+	}
+	for own, want := range map[string]string{
+		`"at":"hunter2\"-secret"`: fault(`"at"`, "value is not valid", "value_error"),
+		`"at":["hunter2"]`:        fault(`"at"`, "value is not valid", "value_error"),
+		`"size":[7]`:              fault(`"size",0`, "value is not valid", "value_error"),
+		`"size":["plain"]`:        fault(`"size",0`, "value is not valid", "value_error"),
+		`"size":["nothing"]`:      fault(`"size",0`, "value is not valid", "value_error"),
+		`"size":["faults"]`:       fault(`"size",0`, "no", "value_error") + "," + fault(`"size",0,"unit"`, "not in", "value_error.unit"),
+	} {
+		if answer := register(own); answer.status != http.StatusUnprocessableEntity || answer.body != `{"detail":[`+want+`]}` {
+			t.Errorf("%s: %d %s, want %s", own, answer.status, answer.body, want)
+		}
+	}
+}
+
+// bulky has as many faults as it says, told by Validate or by apply.
+type bulky struct {
+	Validated int            `json:"validated,omitempty"`
+	Applied   int            `json:"applied,omitempty"`
+	Prefs     map[string]int `json:"prefs,omitempty"`
+}
+
+func (in bulky) Validate() routes.Faults { return faults(in.Validated) }
+
+func faults(n int) routes.Faults {
+	var faults routes.Faults
+	for range n {
+		faults.Add(strings.Repeat("ä", 65), "is wrong")
+	}
+	return faults
+}
+
+func TestAnswersAreShort(t *testing.T) {
+	register := registration(t, func(in bulky, _ *userdb.User) error {
+		if in.Applied > 0 {
+			return fmt.Errorf("wrapped: %w", faults(in.Applied))
+		}
+		return nil
+	})
+	name := strings.Repeat("ä", 64)
+	for own, want := range map[string]struct {
+		n   int
+		loc string
+	}{
+		`"validated":99`:               {99, `["body","` + name + `…"]`},
+		`"validated":101`:              {100, `["body","` + name + `…"]`},
+		`"applied":101`:                {100, `["body","` + name + `…"]`},
+		`"prefs":{"` + name + `":"x"}`: {1, `["body","prefs","` + name + `"]`},
+		`"prefs":{"` + name + strings.Repeat("ö", 10_000) + `":"x"}`:                {1, `["body","prefs","` + name + `…"]`},
+		`"prefs":{"` + name + strings.Repeat("ö", 10_000) + `":{"a":1,"\u0061":2}}`: {1, `["body","prefs","` + name + `…"]`},
+	} {
+		answer := register(own)
+		if n := strings.Count(answer.body, `{"loc":`+want.loc+`,`); answer.status != http.StatusUnprocessableEntity || n != want.n || strings.Count(answer.body, `"loc"`) != n {
+			t.Errorf("%.40s: %d faults at %s, want %d: %d %.300s", own, n, want.loc, want.n, answer.status, answer.body)
+		}
+	}
+	if answer := register(`"prefs":{}`); answer.status != http.StatusCreated {
+		t.Errorf("%d %s", answer.status, answer.body)
+	}
+}
+
+type (
+	omittingPart struct {
+		Plan string `json:"-"`
+	}
+	deepPart struct {
+		NamedPart
+		City string `json:"city,omitempty"`
+	}
+	omitting struct {
+		internalPart
+		omittingPart
+		deepPart
+		Role string `json:"-"`
+	}
+)
+
+func TestOmittedFieldsHideDeeperOnes(t *testing.T) {
+	var got omitting
+	register := registration(t, func(in omitting, _ *userdb.User) error { got = in; return nil })
+	if answer := register(`"role":"admin","plan":"gold","city":"Bern"`); answer.status != http.StatusCreated {
+		t.Fatalf("%d %s", answer.status, answer.body)
+	}
+	if want := (omitting{deepPart: deepPart{City: "Bern"}}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

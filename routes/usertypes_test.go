@@ -2,7 +2,6 @@ package routes_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http/httptest"
 	"strconv"
@@ -42,7 +41,7 @@ type rank string
 
 func (r *rank) UnmarshalText(text []byte) error {
 	if *r = rank(text); *r != "novice" && *r != "master" {
-		return errors.New("must be novice or master")
+		return routes.Faults{{Msg: "must be novice or master"}}
 	}
 	return nil
 }

@@ -52,9 +52,9 @@ func decodeValue(data json.RawMessage, into reflect.Value, faults *Faults, loc .
 	if !decodesItself(into.Type()) {
 		switch into.Kind() {
 		case reflect.Struct:
-			members, fault := decodeObject(data, loc...)
-			if fault != nil {
-				*faults = append(*faults, *fault)
+			members := decodeObject(data)
+			if members == nil {
+				*faults = append(*faults, noObject(loc...))
 				return
 			}
 			decodeStruct(members, into, faults, loc...)
@@ -76,9 +76,9 @@ func decodeValue(data json.RawMessage, into reflect.Value, faults *Faults, loc .
 			decodeElements(elements, into, faults, loc)
 			return
 		case reflect.Map:
-			members, fault := decodeObject(data, loc...)
-			if fault != nil {
-				*faults = append(*faults, *fault)
+			members := decodeObject(data)
+			if members == nil {
+				*faults = append(*faults, noObject(loc...))
 				return
 			}
 			decodeMap(members, into, faults, loc)
@@ -90,13 +90,9 @@ func decodeValue(data json.RawMessage, into reflect.Value, faults *Faults, loc .
 		return
 	}
 	if err := json.Unmarshal(data, into.Addr().Interface()); err != nil {
-		*faults = append(*faults, decodeFault(err, data, into, loc))
+		*faults = append(*faults, decodeFaults(err, into, loc)...)
 	}
 }
-
-// maxFaults is how many faults an answer has at most: a short body could be
-// answered with a long one.
-const maxFaults = 100
 
 func decodeElements(elements []json.RawMessage, into reflect.Value, faults *Faults, loc []any) {
 	for i, element := range elements {
@@ -130,19 +126,25 @@ func decodesItself(t reflect.Type) bool {
 	return pointer.Implements(reflect.TypeFor[json.Unmarshaler]()) || pointer.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
-// decodeFault tells a wrong type, or what the application's own type says,
-// unless that repeats what was sent.
-func decodeFault(err error, data json.RawMessage, into reflect.Value, loc []any) Fault {
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) || !decodesItself(into.Type()) {
-		return Fault{loc, fmt.Sprintf("value is not a valid %v", into.Kind()), "type_error"}
+// decodeFaults tells a wrong type, or which Faults the application's own type
+// returns; another error of its may repeat what was sent.
+func decodeFaults(err error, into reflect.Value, loc []any) Faults {
+	var own Faults
+	switch {
+	case errors.As(err, &own) && len(own) > 0:
+		own = slices.Clone(own)
+		for i := range own {
+			within := own[i].Loc
+			if len(within) > 0 && within[0] == "body" { // to that type, its value is
+				within = within[1:]
+			}
+			own[i].Loc = slices.Concat(loc, within)
+		}
+		return own
+	case decodesItself(into.Type()):
+		return Faults{{loc, "value is not valid", "value_error"}}
 	}
-	msg, sent := err.Error(), string(data)
-	_ = json.Unmarshal(data, &sent) // as it is unless it's text
-	if strings.Contains(msg, sent) {
-		msg = "value is not valid"
-	}
-	return Fault{loc, msg, "value_error"}
+	return Faults{{loc, fmt.Sprintf("value is not a valid %v", into.Kind()), "type_error"}}
 }
 
 // hasNUL reports whether a text within valid JSON has U+0000, which databases
