@@ -18,12 +18,14 @@ const module = "github.com/echo-users/echo-users"
 func TestProgramsLinkWhatTheyImport(t *testing.T) {
 	const gorm, redis, jwt, pgx = "gorm.io/", "github.com/redis/", "github.com/golang-jwt/", "github.com/jackc/"
 	for room, heavy := range map[string][]string{
-		"authn":          {gorm, redis, jwt, pgx},
-		"authn/password": {gorm, redis, jwt, pgx, "github.com/labstack/"},
-		"strategies/jwt": {gorm, redis, pgx},
-		"backends":       {gorm, redis, pgx},
-		"routes":         {gorm, redis, pgx, jwt},
-		"userdb":         {redis, jwt, pgx, "modernc.org/", "github.com/glebarez/", "gorm.io/driver/"},
+		"authn":               {gorm, redis, jwt, pgx},
+		"authn/password":      {gorm, redis, jwt, pgx, "github.com/labstack/"},
+		"strategies/jwt":      {gorm, redis, pgx},
+		"strategies/database": {gorm, redis, jwt, pgx},
+		"strategies/redis":    {gorm, jwt, pgx},
+		"backends":            {gorm, redis, pgx},
+		"routes":              {gorm, redis, pgx, jwt},
+		"userdb":              {redis, jwt, pgx, "modernc.org/", "github.com/glebarez/", "gorm.io/driver/"},
 	} {
 		out, err := exec.Command("go", "list", "-deps", module+"/"+room).Output()
 		if err != nil {
@@ -42,12 +44,15 @@ func TestProgramsLinkWhatTheyImport(t *testing.T) {
 // TestArrowsPointDown holds which room may import which.
 func TestArrowsPointDown(t *testing.T) {
 	may := map[string][]string{
-		"authn":          {"authn/password"},
-		"authn/password": nil,
-		"strategies/jwt": {"authn"},
-		"userdb":         {"authn"},
-		"backends":       {"authn", "strategies/jwt"},
-		"routes":         {"authn"},
+		"authn":                      {"authn/password"},
+		"authn/password":             nil,
+		"strategies/jwt":             {"authn"},
+		"strategies/database":        {"authn", "strategies/internal/opaque"},
+		"strategies/redis":           {"authn", "strategies/internal/opaque"},
+		"strategies/internal/opaque": nil,
+		"userdb":                     {"authn"},
+		"backends":                   {"authn", "strategies/jwt"},
+		"routes":                     {"authn"},
 	}
 	forEachImport(t, func(file, path string) {
 		dir := filepath.ToSlash(filepath.Dir(file))

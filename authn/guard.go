@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // Status says which users a guard recognises. It is a guard's first word, so
@@ -159,6 +160,11 @@ func withPrincipal(r *http.Request, p *principal) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), principalKey{}, p))
 }
 
+// patience is how long a request waits at most for what stands behind a store
+// that turned out to be away: other backends, which may be on the same one, and
+// joined loads. Stores have deadlines of their own for each call.
+const patience = 3 * time.Second
+
 // find returns the user whom the first backend with a valid credential names.
 func (g *Guard[U]) find(r *http.Request) (U, Identity, error) {
 	var none U
@@ -178,21 +184,30 @@ func (g *Guard[U]) find(r *http.Request) (U, Identity, error) {
 			}
 		}
 		switch {
-		case errors.Is(err, ErrUnavailable):
-			away = err
+		case isAway(err):
+			if away == nil {
+				ctx, cancel := context.WithTimeout(r.Context(), patience)
+				defer cancel()
+				r = r.WithContext(ctx)
+			}
+			away = unavailable(err)
 		case errors.Is(err, ErrCrossSite):
 			refusal = g.crossSite
-		case errors.Is(err, ErrNoCredential), refusal == g.crossSite:
-		case errors.Is(err, ErrInvalidToken):
+		case errors.Is(err, ErrInvalidToken) && refusal != g.crossSite:
 			refusal = g.invalid
-		default:
-			away = unavailable(err)
 		}
 	}
 	if away != nil {
 		return none, Identity{}, away
 	}
 	return none, Identity{}, refusal
+}
+
+// isAway reports whether an error of a backend says nothing about the
+// credential, but that it could not be looked at.
+func isAway(err error) bool {
+	return errors.Is(err, ErrUnavailable) ||
+		!errors.Is(err, ErrNoCredential) && !errors.Is(err, ErrInvalidToken) && !errors.Is(err, ErrCrossSite)
 }
 
 // load returns the user whom a verified credential names, if the credential

@@ -69,6 +69,8 @@ func (j *joiner[U]) byID(ctx context.Context, id string) (U, error) {
 	j.mu.Unlock()
 
 	var none U
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	select {
 	case <-f.landed:
 	case <-ctx.Done():

@@ -106,6 +106,9 @@ func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...st
 	}
 
 	res, err := door.Login(ctx, id)
+	if errors.Is(err, ErrUserNotFound) { // deleted since
+		return nil, ErrBadCredentials
+	}
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -19,9 +19,18 @@ type Backend struct {
 
 // New binds a transport to a strategy. It panics where one of them is nil;
 // the name is checked by [authn.New].
+//
+// A strategy with a method ForBackend(name string) [authn.Strategy] gives the
+// one for this backend: strategies whose tokens share a store keep each
+// backend's apart, so that none opens another's.
 func New(name string, transport authn.Transport, strategy authn.Strategy) *Backend {
 	if transport == nil || strategy == nil {
 		panic(fmt.Sprintf("backends: backend %q needs a transport and a strategy", name))
+	}
+	if many, ok := strategy.(interface {
+		ForBackend(name string) authn.Strategy
+	}); ok {
+		strategy = many.ForBackend(name)
 	}
 	return &Backend{name: name, transport: transport, strategy: strategy}
 }

@@ -1,10 +1,12 @@
 package routes
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/echo-users/echo-users/authn"
 )
@@ -18,6 +20,9 @@ type Config[U authn.User] struct {
 	// BodyLimit is how many bytes of a request are read; beyond it is 413.
 	// Defaults to 64 KiB.
 	BodyLimit int64
+	// Timeout is how long a request may take, with everything it does to the
+	// store; beyond it is 503. Defaults to eight seconds.
+	Timeout time.Duration
 	// RequireVerified asks a verified user at /users. The same for log-ins at
 	// a backend is [authn.RequireVerified].
 	RequireVerified bool
@@ -38,7 +43,10 @@ type Config[U authn.User] struct {
 	Read OutputSchema[U]
 }
 
-const defaultBodyLimit = 64 << 10
+const (
+	defaultBodyLimit = 64 << 10
+	defaultTimeout   = 8 * time.Second
+)
 
 // Handler answers a request, or returns the error to answer it with
 // ([authn.WriteError]).
@@ -105,6 +113,12 @@ func New[U authn.User](users *authn.Users[U], cfg Config[U]) (*Factory[U], error
 	if cfg.BodyLimit < 0 {
 		return nil, errors.New("routes: the body limit is negative")
 	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Timeout < 0 {
+		return nil, errors.New("routes: the timeout is negative")
+	}
 	if cfg.AdminUpdate.decode == nil {
 		cfg.AdminUpdate = cfg.Update
 	}
@@ -132,9 +146,12 @@ func (f *Factory[U]) All() List {
 	return append(all, f.Users().prefixed(f.cfg.UsersPrefix)...)
 }
 
-// limited bounds the body that a handler may read.
+// limited bounds the body that a handler may read, and its time.
 func (f *Factory[U]) limited(h Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), f.cfg.Timeout)
+		defer cancel()
+		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, f.cfg.BodyLimit)
 		return h(w, r)
 	}

@@ -13,10 +13,23 @@ import (
 // pragmas make SQLite wait for a lock, and take it where a transaction begins.
 const pragmas = "_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"
 
+// connections is how many of a Postgres' 100 the server takes.
+const connections = 25
+
 func openDatabase(url string) (*gorm.DB, error) {
 	quiet := &gorm.Config{Logger: logger.Discard}
 	if strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") {
-		return gorm.Open(postgres.Open(url), quiet)
+		db, err := gorm.Open(postgres.Open(url), quiet)
+		if err != nil {
+			return nil, err
+		}
+		pool, err := db.DB()
+		if err != nil {
+			return nil, err
+		}
+		pool.SetMaxOpenConns(connections)
+		pool.SetMaxIdleConns(connections)
+		return db, nil
 	}
 	if file, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		return gorm.Open(sqlite.Open("file:"+strings.TrimPrefix(file, "//")+"?"+pragmas), quiet)

@@ -3,6 +3,7 @@
 // default, and allowed to be, because the contract names them.
 //
 //	DATABASE_URL    postgres://… or sqlite:FILE; else SQLite in memory
+//	REDIS_URL       redis://…; without it there is no backend "redis"
 //	USER_KEY        int for integer keys; else UUIDs
 //	JWT_SECRET, MY_JWT_SECRET, COOKIE_SECRET, RESET_SECRET, VERIFY_SECRET
 //	TOKEN_LIFETIME  seconds, of the access tokens
@@ -98,6 +99,7 @@ type config struct {
 
 	lifetime time.Duration
 	hardened bool
+	redisURL string
 }
 
 func configFromEnv() (config, error) {
@@ -113,5 +115,6 @@ func configFromEnv() (config, error) {
 		verifySecret: cmp.Or(os.Getenv("VERIFY_SECRET"), "VERIFY-SECRET"),
 		lifetime:     time.Duration(seconds) * time.Second,
 		hardened:     os.Getenv("HARDENED") == "1",
+		redisURL:     os.Getenv("REDIS_URL"),
 	}, nil
 }

@@ -2,15 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+	goredis "github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/strategies/database"
 	"github.com/echo-users/echo-users/strategies/jwt"
+	"github.com/echo-users/echo-users/strategies/redis"
 	"github.com/echo-users/echo-users/userdb"
 )
 
@@ -38,6 +42,19 @@ func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*ser
 	if err != nil {
 		return nil, err
 	}
+	stored, err := newDatabaseBackend(ctx, store, db, cfg)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, stored)
+	closeRedis := func() error { return nil }
+	if cfg.redisURL != "" {
+		client, backend, err := newRedisBackend(cfg)
+		if err != nil {
+			return nil, err
+		}
+		list, closeRedis = append(list, backend), client.Close
+	}
 	verify, err := jwt.NewVerifyTokens(jwt.Secret([]byte(cfg.verifySecret)), jwt.MailedConfig{InsecureShortSecret: true})
 	if err != nil {
 		return nil, err
@@ -63,7 +80,43 @@ func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*ser
 	factory.All().Mount(e)
 	mountProtected(e, users)
 	mountTestRoutes(e, users, store)
-	return &server{echo: e, shutdown: users.Shutdown}, nil
+	shutdown := func(ctx context.Context) error { return errors.Join(users.Shutdown(ctx), closeRedis()) }
+	return &server{echo: e, shutdown: shutdown}, nil
+}
+
+// newDatabaseBackend keeps tokens beside the users, and reads fastapi-users'
+// where it has made the database.
+func newDatabaseBackend[K userdb.Key](ctx context.Context, store *userdb.Store[user[K], *user[K]], db *gorm.DB, cfg config) (authn.Backend, error) {
+	var tables userdb.TokensConfig
+	if db.Migrator().HasTable(userdb.PlainTokenTable) {
+		tables.PlainTable = userdb.PlainTokenTable
+	}
+	tokens, err := userdb.NewTokens(store, tables)
+	if err != nil {
+		return nil, err
+	}
+	if err := tokens.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	strategy, err := database.New(tokens, database.Config{Lifetime: cfg.lifetime})
+	if err != nil {
+		return nil, err
+	}
+	return backends.New("database", backends.Bearer{}, strategy), nil
+}
+
+func newRedisBackend(cfg config) (*goredis.Client, authn.Backend, error) {
+	options, err := goredis.ParseURL(cfg.redisURL)
+	if err != nil {
+		return nil, nil, errors.New("REDIS_URL must be like redis://user:password@host:6379/0") // err may hold the password
+	}
+	options.ContextTimeoutEnabled = true
+	client := goredis.NewClient(options)
+	strategy, err := redis.New(client, redis.Config{Lifetime: cfg.lifetime, PlainPrefix: redis.PlainPrefix})
+	if err != nil {
+		return nil, nil, errors.Join(err, client.Close())
+	}
+	return client, backends.New("redis", backends.Bearer{}, strategy), nil
 }
 
 func newBackends(cfg config) ([]authn.Backend, error) {

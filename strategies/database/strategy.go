@@ -16,8 +16,8 @@ import (
 // Config has the options of [New].
 type Config struct {
 	// Audience keeps tokens apart: a strategy finds those alone that were
-	// issued under its own. The presets of package backends set it to the
-	// backend's name. Defaults to the empty one.
+	// issued under its own. Defaults to the name of the backend that it is
+	// bound to; set it to have several backends share tokens, or to rename one.
 	Audience string
 	// Lifetime of the tokens, and of fastapi-users' from when they were
 	// created. Defaults to one hour.
@@ -87,6 +87,17 @@ func New(store Store, cfg Config) (*Strategy, error) {
 	s := &Strategy{store: store, cfg: cfg}
 	s.plain, _ = store.(PlainStore)
 	return s, nil
+}
+
+// ForBackend returns the strategy for a backend of this name; see
+// [Config.Audience].
+func (s *Strategy) ForBackend(name string) authn.Strategy {
+	if s.cfg.Audience != "" {
+		return s
+	}
+	cfg := s.cfg
+	cfg.Audience = name
+	return &Strategy{store: s.store, plain: s.plain, cfg: cfg}
 }
 
 // Issue makes a token for the strategy's lifetime. One log-in in sixteen also
