@@ -1,0 +1,129 @@
+// Command stored-tokens logs people in with tokens that a log-out ends: in the
+// users' database, and in Redis where REDIS_URL is set.
+//
+//	go run ./examples/stored-tokens
+package main
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/glebarez/sqlite"
+	"github.com/labstack/echo/v4"
+	goredis "github.com/redis/go-redis/v9"
+	"gorm.io/gorm"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/strategies/database"
+	"github.com/echo-users/echo-users/strategies/redis"
+	"github.com/echo-users/echo-users/userdb"
+)
+
+// AppUser is the application's user.
+type AppUser struct {
+	userdb.User
+}
+
+func main() {
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	db, err := gorm.Open(sqlite.Open("stored-tokens.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"), &gorm.Config{})
+	if err != nil {
+		return err
+	}
+	e, err := newServer(ctx, db, os.Getenv("REDIS_URL"))
+	if err != nil {
+		return err
+	}
+	go func() {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := e.Shutdown(grace); err != nil {
+			log.Print(err)
+		}
+	}()
+	if err := e.Start("127.0.0.1:8000"); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	return pool.Close()
+}
+
+func newServer(ctx context.Context, db *gorm.DB, redisURL string) (*echo.Echo, error) {
+	store, err := userdb.New[AppUser](db)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	stored, err := newDatabaseBackend(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	list := []authn.Backend{stored}
+	if redisURL != "" {
+		inRedis, err := newRedisBackend(redisURL)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, inRedis)
+	}
+	users, err := authn.New(store, authn.Config{}, list...)
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = routes.ErrorHandler
+	routes.Mount(e, users)
+	e.GET("/hello", users.CurrentUser(authn.Active).Handle(func(c echo.Context, u *AppUser) error {
+		return c.String(http.StatusOK, "Hello, "+u.Email+"!\n")
+	}))
+	return e, nil
+}
+
+func newDatabaseBackend(ctx context.Context, store *userdb.Store[AppUser, *AppUser]) (authn.Backend, error) {
+	tokens, err := userdb.NewTokens(store, userdb.TokensConfig{})
+	if err != nil {
+		return nil, err
+	}
+	if err := tokens.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	strategy, err := database.New(tokens, database.Config{Lifetime: 14 * 24 * time.Hour})
+	if err != nil {
+		return nil, err
+	}
+	return backends.New("database", backends.Bearer{}, strategy), nil
+}
+
+func newRedisBackend(url string) (authn.Backend, error) {
+	options, err := goredis.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	options.ContextTimeoutEnabled = true
+	strategy, err := redis.New(goredis.NewClient(options), redis.Config{Lifetime: 14 * 24 * time.Hour})
+	if err != nil {
+		return nil, err
+	}
+	return backends.New("redis", backends.Bearer{}, strategy), nil
+}
