@@ -157,7 +157,7 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 		return authn.Token{}, err
 	}
 	if err := s.client.Set(ctx, s.key(token), stored, s.cfg.Lifetime).Err(); err != nil {
-		return authn.Token{}, err
+		return authn.Token{}, s.away(ctx, err)
 	}
 	return authn.Token{Value: token, ExpiresAt: expires}, nil
 }
@@ -174,7 +174,7 @@ func (s *Strategy) Read(ctx context.Context, token string) (authn.Identity, erro
 		return s.readPlain(ctx, token)
 	}
 	if err != nil {
-		return authn.Identity{}, err
+		return authn.Identity{}, s.away(ctx, err)
 	}
 	var r record
 	if err := json.Unmarshal(stored, &r); err != nil {
@@ -202,7 +202,7 @@ func (s *Strategy) readPlain(ctx context.Context, token string) (authn.Identity,
 		return authn.Identity{}, authn.ErrInvalidToken
 	}
 	if err != nil {
-		return authn.Identity{}, err
+		return authn.Identity{}, s.away(ctx, err)
 	}
 	return authn.Identity{Subject: subject}, nil
 }
@@ -220,10 +220,19 @@ func (s *Strategy) Revoke(ctx context.Context, token string) error {
 	}
 	for _, key := range keys { // one by one: in a Cluster they are on different servers
 		if err := s.client.Del(ctx, key).Err(); err != nil {
-			return err
+			return s.away(ctx, err)
 		}
 	}
 	return nil
+}
+
+// away returns the error, and has a Cluster's client look who is a master now:
+// by itself it does so once a minute, and where a server redirects it.
+func (s *Strategy) away(ctx context.Context, err error) error {
+	if cluster, ok := s.client.(*goredis.ClusterClient); ok {
+		cluster.ReloadState(context.WithoutCancel(ctx))
+	}
+	return err
 }
 
 func toNanos(t time.Time) int64 {
