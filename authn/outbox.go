@@ -64,7 +64,7 @@ const (
 // is due to anybody. It does the same for every address: who that is shows in
 // the background alone.
 func (m *Users[U]) requestToken(ctx context.Context, kind, email string) error {
-	e := Errand{Kind: kind, Email: canonicalEmail(email)}
+	e := Errand{Kind: kind, Email: strings.TrimSpace(email)}
 	if len(e.Email) > maxErrandEmail || !utf8.ValidString(e.Email) || strings.ContainsRune(e.Email, 0) {
 		e.Email = "" // nobody's
 	}

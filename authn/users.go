@@ -115,14 +115,15 @@ func (m *Users[U]) Get(ctx context.Context, id string) (U, error) {
 }
 
 // GetByEmail returns the user with this address without regard to letter
-// case: [ErrUserNotFound], [ErrUnavailable].
+// case: [ErrUserNotFound], [ErrUnavailable]. Whose address is spelt as typed
+// comes first, where a store has several of them.
 func (m *Users[U]) GetByEmail(ctx context.Context, email string) (U, error) {
 	canonical, typed := canonicalEmail(email), strings.TrimSpace(email)
 	u, err := m.store.ByEmail(ctx, canonical)
-	if (err == nil || errors.Is(err, ErrUserNotFound)) && !equalFoldASCII(canonical, typed) {
+	if (err == nil || errors.Is(err, ErrUserNotFound)) && canonical != typed {
 		// Asked whether or not there is one already, so that both cost the same.
 		other, otherErr := m.store.ByEmail(ctx, typed)
-		if errors.Is(err, ErrUserNotFound) {
+		if errors.Is(err, ErrUserNotFound) || otherErr == nil && other.AuthAccount().Email == typed {
 			u, err = other, otherErr
 		}
 	}

@@ -14,6 +14,7 @@ type index struct {
 	Name   string
 	Unique bool
 	Keys   string // as in SQL, between the parentheses
+	Where  string // the rows that it is of; empty for all
 
 	byName bool // the catalogue spells the keys in a way of its own
 }
@@ -22,7 +23,7 @@ type index struct {
 // so, nor does another one say the contrary: what is in the way of duplicates
 // is the keys.
 func (i index) serves(wanted index) bool {
-	return (i.Unique || !wanted.Unique) &&
+	return (i.Unique || !wanted.Unique) && i.Where == bare(wanted.Where) &&
 		(plain(i.Keys) == plain(wanted.Keys) || wanted.byName && i.Name == shorten(wanted.Name))
 }
 
@@ -34,17 +35,20 @@ func plain(sql string) string {
 
 var spelling = strings.NewReplacer(" ", "", "\n", "", "\t", "", "\r", "", `"`, "", "`", "", "[", "", "]", "", "::text", "")
 
-// indexes returns the table's own that hold for all of its rows.
+// bare is plain without parentheses, which each database sets as it likes.
+func bare(sql string) string { return strings.NewReplacer("(", "", ")", "").Replace(plain(sql)) }
+
+// indexes returns the table's own.
 func (m *migrator) indexes() ([]index, error) {
 	query, table := `SELECT list.name, list."unique",
 		coalesce(master.sql, (SELECT group_concat(name) FROM pragma_index_info(list.name))) AS keys
-		FROM pragma_index_list(?) AS list LEFT JOIN sqlite_master AS master ON master.type = 'index' AND master.name = list.name
-		WHERE NOT list.partial`, m.table
+		FROM pragma_index_list(?) AS list LEFT JOIN sqlite_master AS master ON master.type = 'index' AND master.name = list.name`, m.table
 	if m.dialect == "postgres" {
 		query, table = `SELECT relname AS name, indisunique AS "unique",
-			(SELECT string_agg(pg_get_indexdef(indexrelid, n, true), ',' ORDER BY n) FROM generate_series(1, indnkeyatts) AS n) AS keys
+			(SELECT string_agg(pg_get_indexdef(indexrelid, n, true), ',' ORDER BY n) FROM generate_series(1, indnkeyatts) AS n) AS keys,
+			coalesce(pg_get_expr(indpred, indrelid), '') AS "where"
 			FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-			WHERE indrelid = to_regclass(?) AND indisvalid AND indpred IS NULL`, m.quote(m.table)
+			WHERE indrelid = to_regclass(?) AND indisvalid`, m.quote(m.table)
 	}
 	var found []index
 	if err := m.tx.Raw(query, table).Scan(&found).Error; err != nil {
@@ -53,9 +57,15 @@ func (m *migrator) indexes() ([]index, error) {
 	for i := range found { // SQLite has the statement
 		for _, kind := range []string{"CREATE INDEX ", "CREATE UNIQUE INDEX "} {
 			if keys, ok := strings.CutPrefix(plain(found[i].Keys), plain(kind+found[i].Name+" ON "+m.table+"(")); ok {
-				found[i].Keys = strings.TrimSuffix(keys, ")")
+				found[i].Keys, found[i].Where, _ = strings.Cut(keys, ")where")
+				if found[i].Where == "" {
+					found[i].Keys = strings.TrimSuffix(keys, ")")
+				}
 			}
 		}
+	}
+	for i := range found {
+		found[i].Where = bare(found[i].Where)
 	}
 	return found, nil
 }
@@ -73,6 +83,9 @@ func (m *migrator) addIndex(wanted index) error {
 		kind = "UNIQUE INDEX"
 	}
 	create := fmt.Sprintf("CREATE %s %s ON %s (%s)", kind, m.quote(name), m.quote(m.table), wanted.Keys)
+	if wanted.Where != "" {
+		create += " WHERE " + wanted.Where
+	}
 	if taken, err := m.isTaken(name); err != nil {
 		return err
 	} else if taken {

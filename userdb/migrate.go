@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 	"gorm.io/gorm/schema"
 )
 
@@ -45,7 +44,7 @@ const (
 // doesn't know, or make the table anew. Run it at every start.
 //
 // Where addresses differ in letter case alone it stops with a
-// [*DuplicateEmailError].
+// [*DuplicateEmailError], unless [Store.AllowLegacyDuplicates] says otherwise.
 func (s *Store[T, U]) Migrate(ctx context.Context) error {
 	dialect := s.db.Name()
 	if dialect != "sqlite" && dialect != "postgres" {
@@ -58,7 +57,7 @@ func (s *Store[T, U]) Migrate(ctx context.Context) error {
 	}
 	db := s.db.Session(&gorm.Session{NewDB: true, Context: ctx})
 	err := db.Transaction(func(tx *gorm.DB) error {
-		m := &migrator{mapping: s.mapping, tx: tx, dialect: dialect}
+		m := &migrator{mapping: s.mapping, tx: tx, dialect: dialect, allowDuplicates: s.allowDuplicates}
 		return m.run()
 	}, options)
 	if err != nil {
@@ -70,8 +69,9 @@ func (s *Store[T, U]) Migrate(ctx context.Context) error {
 // migrator runs in one transaction.
 type migrator struct {
 	*mapping
-	tx      *gorm.DB
-	dialect string
+	tx              *gorm.DB
+	dialect         string
+	allowDuplicates bool // see Store.AllowLegacyDuplicates
 }
 
 func (m *migrator) run() error {
@@ -246,7 +246,12 @@ func (m *migrator) addEmailIndex() error {
 	if found, err := m.hasIndex(wanted); err != nil || found {
 		return err
 	}
-	if err := m.checkDuplicates(); err != nil {
+	err := m.checkDuplicates()
+	var duplicates *DuplicateEmailError
+	if m.allowDuplicates && errors.As(err, &duplicates) {
+		return m.excuseDuplicates()
+	}
+	if err != nil {
 		return err
 	}
 	return m.addIndex(wanted)
@@ -350,50 +355,4 @@ func (m *migrator) quote(name string) string { return m.tx.Statement.Quote(name)
 // indexName is ux_<table>_<what>, the table without its SQL schema.
 func (m *migrator) indexName(what string) string {
 	return "ux_" + m.table[strings.LastIndexByte(m.table, '.')+1:] + "_" + what
-}
-
-// DuplicateEmailError names rows whose addresses differ in letter case alone.
-// One e-mail is one account: change or merge them, and migrate again.
-type DuplicateEmailError struct {
-	// Rows are the first of them, at most 20.
-	Rows []DuplicateEmail
-}
-
-// DuplicateEmail is one such row.
-type DuplicateEmail struct {
-	ID, Email string
-}
-
-// Error names the rows.
-func (e *DuplicateEmailError) Error() string {
-	var rows []string
-	for _, row := range e.Rows {
-		rows = append(rows, fmt.Sprintf("%s (%s)", row.ID, row.Email))
-	}
-	return "users have the same e-mail address but for letter case: " + strings.Join(rows, ", ")
-}
-
-func (m *migrator) checkDuplicates() error {
-	email := clause.Column{Name: m.email.DBName}
-	table := clause.Table{Name: m.table}
-	rows, err := m.tx.Raw(`SELECT CAST(? AS varchar(255)), ? FROM ? WHERE lower(?) IN
-		(SELECT lower(?) FROM ? GROUP BY lower(?) HAVING count(*) > 1)
-		ORDER BY lower(?), ? LIMIT 20`,
-		clause.Column{Name: m.key.DBName}, email, table, email, email, table, email, email, email).Rows()
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	var found []DuplicateEmail
-	for rows.Next() {
-		var row DuplicateEmail
-		if err := rows.Scan(&row.ID, &row.Email); err != nil {
-			return err
-		}
-		found = append(found, row)
-	}
-	if len(found) > 0 {
-		err = &DuplicateEmailError{Rows: found}
-	}
-	return errors.Join(rows.Err(), err)
 }

@@ -26,6 +26,8 @@ type Store[T any, U interface {
 	mapping *mapping
 	timeout time.Duration
 
+	allowDuplicates bool
+
 	// The hot look-ups, or nil where they must go through GORM.
 	byID, byEmail *lookup
 	byIDs         []*lookup // for up to 2, 4, 8, … users
@@ -88,6 +90,9 @@ func (s *Store[T, U]) ByEmail(ctx context.Context, email string) (U, error) {
 	if !isStorable(email) {
 		return nil, authn.ErrUserNotFound
 	}
+	if s.allowDuplicates {
+		return s.byExactEmail(ctx, email)
+	}
 	u := new(T)
 	if s.byEmail != nil {
 		return only(U(u), s.byEmail.scan(ctx, email, u))
@@ -127,6 +132,9 @@ func (s *Store[T, U]) Create(ctx context.Context, fill func(U) error) (U, error)
 			return nil, err
 		}
 	}
+	if err := s.refuseDuplicate(ctx, u.AuthAccount().Email, nil); err != nil {
+		return nil, err
+	}
 	filled := *u
 	written, err := s.insist(ctx, func(db *gorm.DB) *gorm.DB {
 		*u = filled // without what hooks of the model made of it the time before
@@ -146,19 +154,26 @@ func (s *Store[T, U]) Create(ctx context.Context, fill func(U) error) (U, error)
 
 // conflict says which unique column of a write was taken.
 func (s *Store[T, U]) conflict(ctx context.Context, email string, owner any) error {
+	taken, err := s.isTaken(ctx, email, owner)
+	switch {
+	case err != nil:
+		return err
+	case taken:
+		return authn.ErrUserExists
+	}
+	return authn.ErrConflict
+}
+
+// isTaken reports whether a row other than the owner's has the address.
+func (s *Store[T, U]) isTaken(ctx context.Context, email string, owner any) (bool, error) {
 	// The index sees rows that the model's scopes hide.
 	taken := newSession(ctx, s.db).Table(s.mapping.table).Where("lower(?) = lower(?)", s.column(s.mapping.email), email)
 	if owner != nil {
 		taken = taken.Where(clause.Neq{Column: s.column(s.mapping.key), Value: owner})
 	}
 	var rows int64
-	if err := taken.Count(&rows).Error; err != nil {
-		return err
-	}
-	if rows == 0 {
-		return authn.ErrConflict
-	}
-	return authn.ErrUserExists
+	err := taken.Count(&rows).Error
+	return rows > 0, err
 }
 
 // Delete removes the user, softly where the model has a soft delete:

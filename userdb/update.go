@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -107,6 +108,11 @@ func (s *Store[T, U]) writeDifference(ctx context.Context, before, after U) (boo
 		return true, nil
 	}
 	key, _ := s.mapping.key.ValueOf(ctx, old)
+	if slices.Contains(columns, s.mapping.email.DBName) {
+		if err := s.refuseDuplicate(ctx, after.AuthAccount().Email, key); err != nil {
+			return false, err
+		}
+	}
 	written, err := s.write(ctx, func(db *gorm.DB) *gorm.DB {
 		tx := db.Model(after).
 			Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).
