@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	pwhash "github.com/echo-users/echo-users/authn/password"
 )
 
 const (
@@ -69,6 +71,9 @@ func (m *Users[U]) hashNew(ctx context.Context, password string, account Account
 		return "", unavailable(err)
 	}
 	hash, err := m.cfg.Passwords.Hash(ctx, password)
+	if errors.Is(err, pwhash.ErrUnfit) {
+		return "", &PasswordError{Reason: "Password should be at most 72 bytes, without NUL"}
+	}
 	if err != nil {
 		return "", unavailable(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/password"
 )
 
 // asked is a policy that notes what it is asked, and answers.
@@ -147,5 +148,17 @@ func TestTheLongestPasswords(t *testing.T) {
 		if _, err := w.users.Update(t.Context(), "ann", authn.Update[*soul]{Password: &c.password}); err == nil || w.hasher.hashed != 0 {
 			t.Errorf("%s: %v after %d hashes", what, err, w.hasher.hashed)
 		}
+	}
+}
+
+func TestAPasswordThatBcryptCannotTakeIsRefusedWithAReason(t *testing.T) {
+	w := newWorld(t)
+	users, err := authn.New(w.store, authn.Config{Passwords: &password.Hasher{LegacyBcryptCost: 4}}, w.backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *authn.PasswordError
+	if _, err := users.Register(t.Context(), "bors@example.com", strings.Repeat("x", 73), nil); !errors.As(err, &refused) || !strings.Contains(refused.Reason, "72 bytes") {
+		t.Errorf("%v", err)
 	}
 }

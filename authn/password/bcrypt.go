@@ -13,6 +13,25 @@ const bcryptMaxPassword = 72
 // bcryptMemory is what a computation takes, in KiB.
 const bcryptMemory = 5
 
+// bcryptTail is how long salt and hash are, encoded.
+const bcryptTail = 53
+
+// fitsBcrypt reports whether bcrypt takes in all of a password. It repeats it
+// with a NUL after it, so that "a" and "a\x00a" have the same hash.
+func fitsBcrypt(password string) bool {
+	return len(password) <= bcryptMaxPassword && !strings.Contains(password, "\x00")
+}
+
+// newBcrypt returns a hash as passlib writes it. Go's $2a$ is the same
+// computation.
+func newBcrypt(password string, cost int) (string, error) {
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), cost)
+	if err != nil {
+		return "", err
+	}
+	return "$2b$" + strings.TrimPrefix(string(hash), "$2a$"), nil
+}
+
 // bcryptForm allows the costs 4 to 16; at 16 a hash takes seconds. $2x$ marks
 // hashes of an implementation that was broken.
 var bcryptForm = regexp.MustCompile(`^\$2[aby]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}$`)
@@ -25,8 +44,7 @@ func parseBcrypt(encoded string) (bcryptHash, bool) {
 }
 
 // matches never holds for a password with a NUL byte. No legacy hash is of one:
-// C ends the password there, and passlib refuses it. And bcrypt repeats the
-// password with a NUL after it, so "a" and "a\x00a" have the same hash.
+// C ends the password there, and passlib refuses it.
 func (h bcryptHash) matches(password string) bool {
 	if len(password) > bcryptMaxPassword {
 		password = password[:bcryptMaxPassword]

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,7 +26,12 @@ import (
 var (
 	errParams = errors.New("password: Params are out of bounds")
 	errDummy  = errors.New("password: Dummy is no hash that can be verified")
+	errCost   = errors.New("password: LegacyBcryptCost must be 4 to 16")
 )
+
+// ErrUnfit is the error of a password that bcrypt has no hash for: one longer
+// than 72 bytes, or with a NUL byte. Of argon2id there is none.
+var ErrUnfit = errors.New("password: bcrypt takes at most 72 bytes, and no NUL")
 
 // Hasher hashes new passwords with argon2id, and verifies argon2id, argon2i and
 // bcrypt ($2a$, $2b$, $2y$) hashes.
@@ -41,6 +47,13 @@ type Hasher struct {
 	// Verify return an error.
 	Params Params
 
+	// LegacyBcryptCost, if set, has Hash make bcrypt hashes of this cost (4 to
+	// 16; passlib's is 12) in place of argon2id, and lets those be that are
+	// there: for as long as a program verifies the same hashes that knows no
+	// other kind, as fastapi-users does before its version 13. bcrypt takes
+	// in 72 bytes of a password; Hash refuses longer ones.
+	LegacyBcryptCost int
+
 	// Concurrent is how many hashes of Params are computed at once at most. A
 	// hash that needs several times their memory counts for as many. Defaults
 	// to GOMAXPROCS; one fewer leaves a processor to everything else, at the
@@ -54,8 +67,8 @@ type Hasher struct {
 	// Dummy is a hash that stands in for one that is empty or can't be used,
 	// so that an unknown user costs what a known one does. Set it to one of
 	// the kind and cost that most of your users have, while they still have
-	// legacy hashes. Defaults to one of Params. Whatever it is a hash of, it
-	// matches nothing.
+	// legacy hashes. Defaults to one of the kind that Hash makes. Whatever it is
+	// a hash of, it matches nothing.
 	Dummy string
 
 	setup     sync.Once
@@ -73,20 +86,32 @@ const defaultMaxWait = 5 * time.Second
 //
 //	$argon2id$v=19$m=19456,t=2,p=1$…$…
 //
-// Any string is a password, also one that is empty or has NUL bytes. The error
-// is the context's, wrapped, or [ErrOverloaded], or tells of bad fields.
+// Any string is a password, also one that is empty or has NUL bytes; with
+// LegacyBcryptCost some are [ErrUnfit]. The error is the context's, wrapped, or
+// [ErrOverloaded], or tells of bad fields.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if err := h.init(); err != nil {
 		return "", err
 	}
-	leave, err := h.enter(ctx, h.params.Memory)
+	composed := norm.NFC.String(password)
+	memory := h.params.Memory
+	if h.LegacyBcryptCost != 0 {
+		if !fitsBcrypt(composed) {
+			return "", ErrUnfit
+		}
+		memory = bcryptMemory
+	}
+	leave, err := h.enter(ctx, memory)
 	if err != nil {
 		return "", err
 	}
 	defer leave()
 	h.computing()
+	if h.LegacyBcryptCost != 0 {
+		return newBcrypt(composed, h.LegacyBcryptCost)
+	}
 	fresh := newArgon2(h.params)
-	fresh.key = fresh.derive(norm.NFC.String(password))
+	fresh.key = fresh.derive(composed)
 	return fresh.encode(), nil
 }
 
@@ -125,6 +150,9 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (match, outd
 		match = match || same
 	}
 	match = match && usable
+	if h.LegacyBcryptCost != 0 {
+		return match, false, nil
+	}
 	return match, match && !stored.current(h.params), nil
 }
 
@@ -137,6 +165,14 @@ func (h *Hasher) init() error {
 			return
 		}
 		h.dummy = newArgon2(h.params)
+		if h.LegacyBcryptCost != 0 {
+			dummy := fmt.Sprintf("$2b$%02d$%s", h.LegacyBcryptCost, strings.Repeat(".", bcryptTail))
+			var ok bool
+			if h.dummy, ok = parse(dummy); !ok {
+				h.err = errCost
+				return
+			}
+		}
 		if h.Dummy != "" {
 			var ok bool
 			if h.dummy, ok = parse(h.Dummy); !ok {

@@ -527,3 +527,43 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// While fastapi-users before version 13 verifies the same hashes.
+func TestLegacyBcrypt(t *testing.T) {
+	h := &Hasher{LegacyBcryptCost: 4}
+	hash, err := h.Hash(t.Context(), "Zu\u0308rich") // NFD
+	if err != nil || !strings.HasPrefix(hash, "$2b$04$") || len(hash) != 60 {
+		t.Fatalf("%q, %v", hash, err)
+	}
+	for typed, want := range map[string]bool{"Z\u00fcrich": true, "Zu\u0308rich": true, "Zurich": false, "": false} {
+		if match, outdated, err := h.Verify(t.Context(), typed, hash); match != want || outdated || err != nil {
+			t.Errorf("%q: %v, %v, %v", typed, match, outdated, err)
+		}
+	}
+	if match, outdated, err := new(Hasher).Verify(t.Context(), "Z\u00fcrich", hash); !match || !outdated || err != nil {
+		t.Errorf("afterwards it is replaced: %v, %v, %v", match, outdated, err)
+	}
+	modern, err := new(Hasher).Hash(t.Context(), "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if match, outdated, err := h.Verify(t.Context(), "secret", modern); !match || outdated || err != nil {
+		t.Errorf("a better hash is left alone: %v, %v, %v", match, outdated, err)
+	}
+	for what, unfit := range map[string]string{"73 bytes": strings.Repeat("x", 73), "NUL": "a\x00a"} {
+		if hash, err := h.Hash(t.Context(), unfit); !errors.Is(err, ErrUnfit) || hash != "" {
+			t.Errorf("%s: %q, %v", what, hash, err)
+		}
+	}
+	if _, err := h.Hash(t.Context(), strings.Repeat("x", 72)); err != nil {
+		t.Error(err)
+	}
+	if match, _, err := h.Verify(t.Context(), "", ""); match || err != nil {
+		t.Errorf("nobody: %v, %v", match, err)
+	}
+	for _, cost := range []int{-1, 3, 17} {
+		if _, err := (&Hasher{LegacyBcryptCost: cost}).Hash(t.Context(), "secret"); err == nil {
+			t.Errorf("cost %d is accepted", cost)
+		}
+	}
+}
