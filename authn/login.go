@@ -16,11 +16,19 @@ import (
 //
 // It logs nobody in: [Users.Login] does.
 func (m *Users[U]) Authenticate(ctx context.Context, email, password string) (U, error) {
+	return m.AuthenticateWith(ctx, func(ctx context.Context) (U, error) { return m.GetByEmail(ctx, email) }, password)
+}
+
+// AuthenticateWith is [Users.Authenticate] for whoever find finds: by a user
+// name, say. find returns [ErrUserNotFound] for nobody; any other error is
+// [ErrUnavailable]. How it searches must follow from what was typed alone, so
+// that its time doesn't tell who is known.
+func (m *Users[U]) AuthenticateWith(ctx context.Context, find func(ctx context.Context) (U, error), password string) (U, error) {
 	var none U
 	if err := checkPasswordLength(password); err != nil {
 		return none, err
 	}
-	u, err := m.GetByEmail(ctx, email)
+	u, err := found(find(ctx))
 	known := err == nil
 	if !known && !errors.Is(err, ErrUserNotFound) {
 		return none, err

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -54,7 +55,8 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 	if err != nil {
 		return nil, err
 	}
-	u, err := f.users.Authenticate(r.Context(), username, password)
+	find := func(ctx context.Context) (U, error) { return f.cfg.FindLogin(ctx, username) }
+	u, err := f.users.AuthenticateWith(r.Context(), find, password)
 	if err != nil {
 		if !errors.Is(err, authn.ErrBadCredentials) {
 			attempt.takeBack() // nothing was learnt

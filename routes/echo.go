@@ -68,21 +68,27 @@ func ErrorHandler(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	var known *echo.HTTPError
-	if errors.As(err, &known) {
-		var body authn.ErrorBody
-		switch message := known.Message.(type) {
-		case authn.ErrorBody:
-			body = message
-		case error:
-			body = authn.ErrorBody{Detail: message.Error()}
-		default:
-			body = authn.ErrorBody{Detail: message}
-		}
-		err = &authn.HTTPError{Status: known.Code, Detail: body.Detail, Err: err}
-	}
-	if authn.AsHTTPError(err).Status >= http.StatusInternalServerError {
+	answer := AsHTTPError(err)
+	if answer.Status >= http.StatusInternalServerError {
 		c.Logger().Error(err)
 	}
-	authn.WriteError(c.Response(), err)
+	authn.WriteError(c.Response(), answer)
+}
+
+// AsHTTPError returns the answer that an error deserves which reaches an Echo
+// error handler, for one that writes it in a form of its own: Echo's errors
+// have their code and message, and all others what [authn.AsHTTPError] says.
+func AsHTTPError(err error) *authn.HTTPError {
+	var known *echo.HTTPError
+	if !errors.As(err, &known) {
+		return authn.AsHTTPError(err)
+	}
+	answer := &authn.HTTPError{Status: known.Code, Detail: known.Message, Err: err}
+	switch message := known.Message.(type) {
+	case authn.ErrorBody:
+		answer.Detail = message.Detail
+	case error:
+		answer.Detail = message.Error()
+	}
+	return answer
 }

@@ -31,6 +31,11 @@ type Config[U authn.User] struct {
 	// zero value has the defaults.
 	Limits Limits
 
+	// FindLogin finds whom the "username" of a log-in names, with
+	// [authn.ErrUserNotFound] for nobody. Defaults to the user with that
+	// address. See [authn.Users.AuthenticateWith].
+	FindLogin func(ctx context.Context, username string) (U, error)
+
 	// Register declares the application's own fields at registration. It
 	// defaults to none: a field that no schema declares is ignored.
 	Register InputSchema[U]
@@ -126,6 +131,9 @@ func New[U authn.User](users *authn.Users[U], cfg Config[U]) (*Factory[U], error
 		if schema.err != nil {
 			return nil, fmt.Errorf("routes: %s: %w", name, schema.err)
 		}
+	}
+	if cfg.FindLogin == nil {
+		cfg.FindLogin = users.GetByEmail
 	}
 	if cfg.Read.make == nil {
 		cfg.Read = Output(func(u U) UserRead { return NewUserRead(u) })

@@ -100,6 +100,34 @@ func (s *Store[T, U]) ByEmail(ctx context.Context, email string) (U, error) {
 	return only(U(u), session(ctx, s.db).Where("lower(?) = lower(?)", s.column(s.mapping.email), email).Take(u).Error)
 }
 
+// Find returns the one user that a condition names, as GORM's Where takes it:
+// [authn.ErrUserNotFound] for none, an error for several. For a column of the
+// application's own, with a unique index:
+//
+//	store.Find(ctx, "lower(username) = lower(?)", name)
+func (s *Store[T, U]) Find(ctx context.Context, condition string, values ...any) (U, error) {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
+	for _, value := range values {
+		if text, ok := value.(string); ok && !isStorable(text) {
+			return nil, authn.ErrUserNotFound
+		}
+	}
+	var users []*T
+	if err := session(ctx, s.db).Where(condition, values...).Limit(2).Find(&users).Error; err != nil {
+		return nil, migrated(err)
+	}
+	switch len(users) {
+	case 0:
+		return nil, authn.ErrUserNotFound
+	case 1:
+		return users[0], nil
+	}
+	return nil, errSeveral
+}
+
+var errSeveral = errors.New("userdb: the condition names several users")
+
 // only returns no user beside an error.
 func only[U any](u U, err error) (U, error) {
 	if err == nil {

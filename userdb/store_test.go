@@ -382,3 +382,26 @@ type oddKey struct {
 
 func (*oddKey) AuthID() string                { return "1" }
 func (o *oddKey) AuthAccount() *authn.Account { return &o.Account }
+
+func TestFindByAnOwnColumn(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+		store := newStore[knight](t, db)
+		for _, nick := range []string{"bors", "kay"} {
+			create(t, store, newKnight(nick))
+		}
+		if u, err := store.Find(t.Context(), "lower(nick) = lower(?)", "KAY"); err != nil || u.Nick != "kay" {
+			t.Errorf("%+v, %v", u, err)
+		}
+		for _, nobody := range []string{"", "galahad", "' OR 1=1 --", "a\x00b", "\xff"} {
+			if u, err := store.Find(t.Context(), "nick = ?", nobody); !errors.Is(err, authn.ErrUserNotFound) || u != nil {
+				t.Errorf("%q: %+v, %v", nobody, u, err)
+			}
+		}
+		if u, err := store.Find(t.Context(), "age = ?", 0); err == nil || errors.Is(err, authn.ErrUserNotFound) || u != nil {
+			t.Errorf("of several: %+v, %v", u, err)
+		}
+		if _, err := store.Find(t.Context(), "no_such_column = ?", 0); err == nil || errors.Is(err, authn.ErrUserNotFound) {
+			t.Errorf("%v", err)
+		}
+	})
+}
