@@ -8,7 +8,7 @@ import "context"
 //
 // What an error does is said by a hook's kind:
 //
-//   - Before…, DuringRegister and AfterLogin can refuse: their error is the
+//   - Before…, CheckPassword, DuringRegister and AfterLogin can refuse: their error is the
 //     flow's, and nothing of it happens.
 //   - The other After… hooks hear of what has happened, before the answer, and
 //     have no error.
@@ -26,6 +26,12 @@ type Hooks[U User] struct {
 	DuringRegister func(ctx context.Context, u U) error
 	// AfterRegister hears of a new user.
 	AfterRegister func(ctx context.Context, u U)
+
+	// CheckPassword may refuse a new password with a [*PasswordError], as
+	// [Config.PasswordPolicy] does, and sees u as it will be, own fields too.
+	// It runs on every way that sets a password, within the write, and so more
+	// than once where that begins anew; it only looks.
+	CheckPassword func(ctx context.Context, u U, password string) error
 
 	// BeforeLogin is a gate of the application's: an error refuses the log-in
 	// before anything is issued. id says how the person authenticated.
@@ -132,6 +138,18 @@ func (m *Users[U]) afterRegister(ctx context.Context, u U) {
 			h.AfterRegister(ctx, u)
 		}
 	}
+}
+
+func (m *Users[U]) checkPassword(ctx context.Context, u U, password string) error {
+	for _, h := range m.hooks {
+		if h.CheckPassword == nil {
+			continue
+		}
+		if err := h.CheckPassword(ctx, u, password); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *Users[U]) beforeLogin(ctx context.Context, u U, id Identity) error {

@@ -159,7 +159,8 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U
 		}
 		account.HashedPassword = hash
 		account.Generation++
-		return Changed{Password: true}, nil
+		refused = m.checkPassword(ctx, u, password)
+		return Changed{Password: true}, refused
 	})
 	if err != nil {
 		return none, spent(err, refused)

@@ -162,3 +162,41 @@ func TestAPasswordThatBcryptCannotTakeIsRefusedWithAReason(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A hook sees the user as it will be, on every way that sets a password.
+func TestThePasswordHookSeesTheUserAsItWillBe(t *testing.T) {
+	w := newWorld(t)
+	users, err := authn.New(w.store, authn.Config{Passwords: w.hasher}, w.backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users.Use(authn.Hooks[*soul]{CheckPassword: func(_ context.Context, u *soul, password string) error {
+		name, _, _ := strings.Cut(u.AuthAccount().Email, "@")
+		if strings.Contains(strings.ToLower(password), strings.ToLower(name)) {
+			return &authn.PasswordError{Reason: "Password should not contain your name"}
+		}
+		return nil
+	}})
+	email := "gawain@example.com"
+	for what, set := range map[string]func(password string) error{
+		"register": func(password string) error {
+			_, err := users.Register(t.Context(), email, password, nil)
+			return err
+		},
+		"update": func(password string) error {
+			_, err := users.Update(t.Context(), "ann", authn.Update[*soul]{Email: &email, Password: &password})
+			return err
+		},
+	} {
+		var refused *authn.PasswordError
+		if err := set("i-am-gawain"); !errors.As(err, &refused) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if u, err := users.Get(t.Context(), "ann"); err != nil || u.AuthAccount().Email == email {
+		t.Errorf("something was written: %+v, %v", u, err)
+	}
+	if _, err := users.Register(t.Context(), email, "correct horse", nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -32,8 +32,12 @@ func (m *Users[U]) Register(ctx context.Context, email, password string, fill fu
 		var err error
 		u, err = m.store.Create(ctx, func(u U) error {
 			*u.AuthAccount() = account
+			refused = nil
 			if fill != nil {
 				refused = fill(u)
+			}
+			if refused == nil {
+				refused = m.checkPassword(ctx, u, password)
 			}
 			return refused
 		})

@@ -72,6 +72,7 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 	u, err := m.updateAndTell(ctx, id, func(u U) (Changed, error) {
 		account := u.AuthAccount()
 		before := *account
+		refused = nil
 		if any(up.By) != any(none) && !byOther && !stillMay(*up.By.AuthAccount(), before) {
 			refused = ErrUnauthorized
 			return Changed{}, refused
@@ -96,6 +97,9 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 			if refused = up.Own(u); refused == nil && *account != after {
 				refused = errOwnAccount
 			}
+		}
+		if up.Password != nil && refused == nil {
+			refused = m.checkPassword(ctx, u, *up.Password)
 		}
 		return changed, refused
 	})

@@ -190,6 +190,12 @@ func TestVerify(t *testing.T) {
 func TestResetPassword(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
 		s := newMailSite(t, db, testdb.Secrets{}, noLimits)
+		s.users.Use(authn.Hooks[*userdb.User]{CheckPassword: func(_ context.Context, u *userdb.User, password string) error {
+			if password == u.Email {
+				return &authn.PasswordError{Reason: "not your address"}
+			}
+			return nil
+		}})
 		const ask, ann = "/auth/forgot-password", "ann@example.com"
 		s.register(ann)
 		if s.ask(ask, "nobody@example.com") != "" {
@@ -205,6 +211,7 @@ func TestResetPassword(t *testing.T) {
 		s.has("a short password", s.reset(second, "x"), http.StatusBadRequest, `{"code":"RESET_PASSWORD_INVALID_PASSWORD","reason":"Password should be at least 3 characters"}`)
 		s.has("no text", s.json(http.MethodPost, "/auth/reset-password", `{"token":"x","password":true}`, ""), http.StatusUnprocessableEntity, `["body","password"]`)
 		s.has("a long one", s.reset(second, strings.Repeat("x", 4097)), http.StatusUnprocessableEntity, `["body","password"]`)
+		s.has("one that a hook refuses", s.reset(second, ann), http.StatusBadRequest, `"reason":"not your address"`)
 		s.has("the second", s.reset(second, "changed"), http.StatusOK, "null")
 		s.has("again", s.reset(second, "changed"), http.StatusBadRequest, badReset)
 		s.has("the first", s.reset(first, "changed"), http.StatusBadRequest, badReset)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	gojwt "github.com/golang-jwt/jwt/v5"
@@ -27,6 +28,10 @@ type MailedConfig struct {
 	Algorithm Algorithm
 	// Lifetime of the tokens. Defaults to one hour.
 	Lifetime time.Duration
+	// Audience is the tokens' only one. Defaults to [VerifyAudience] or
+	// [ResetAudience]; set it where the Python application had another
+	// verification_token_audience or reset_password_token_audience.
+	Audience string
 
 	// InsecureShortSecret allows a secret shorter than its hash, which can be
 	// guessed offline from a single token (RFC 8725 §3.5).
@@ -70,6 +75,8 @@ func newMailedTokens(key Key, cfg MailedConfig, typ, audience string, reset bool
 	case err != nil:
 	case key.sign == nil:
 		err = errors.New("a public key verifies and can't sign")
+	case cfg.Audience != "" && cfg.Audience != audience && strings.HasPrefix(cfg.Audience, reservedAudience):
+		err = fmt.Errorf("audience %q is for tokens of another purpose", cfg.Audience)
 	case cfg.Lifetime < 0 || 0 < cfg.Lifetime && cfg.Lifetime < time.Second:
 		err = errors.New("the lifetime must be at least a second")
 	}
@@ -81,6 +88,9 @@ func newMailedTokens(key Key, cfg MailedConfig, typ, audience string, reset bool
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Audience != "" {
+		audience = cfg.Audience
 	}
 	return &MailedTokens{signer: signer, reset: reset, audience: audience, lifetime: cfg.Lifetime, now: cfg.Now}, nil
 }
