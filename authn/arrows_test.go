@@ -45,6 +45,7 @@ func TestProgramsLinkWhatTheyImport(t *testing.T) {
 func TestArrowsPointDown(t *testing.T) {
 	may := map[string][]string{
 		"authn":                      {"authn/password"},
+		"authn/command":              {"authn"},
 		"authn/password":             nil,
 		"strategies/jwt":             {"authn"},
 		"strategies/database":        {"authn", "strategies/internal/opaque"},

@@ -28,10 +28,14 @@ func (s *Store[T, U]) classify(err error) error {
 	return migrated(err)
 }
 
+// ErrNotMigrated is the kind of error that says that a table or a column isn't
+// there.
+var ErrNotMigrated = errors.New("userdb: not migrated")
+
 // migrated says what to do about a table or a column that isn't there.
 func migrated(err error) error {
 	if isMissing(err) {
-		return fmt.Errorf("%w (has Store.Migrate been run?)", err)
+		return fmt.Errorf("%w: %w (has Store.Migrate been run?)", ErrNotMigrated, err)
 	}
 	return err
 }
@@ -39,7 +43,7 @@ func migrated(err error) error {
 // tokensMigrated is migrated for the tokens' tables.
 func tokensMigrated(err error) error {
 	if isMissing(err) {
-		return fmt.Errorf("%w (has Tokens.Migrate been run, and is TokensConfig.PlainTable there?)", err)
+		return fmt.Errorf("%w: %w (has Tokens.Migrate been run, and is TokensConfig.PlainTable there?)", ErrNotMigrated, err)
 	}
 	return err
 }

@@ -2,6 +2,8 @@ package authntest
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,4 +129,24 @@ func (m *Memory) Delete(ctx context.Context, id string) error {
 	}
 	delete(m.users, id)
 	return nil
+}
+
+// List returns copies of users in the order of their ids ([authn.Lister]).
+func (m *Memory) List(ctx context.Context, q authn.Query) ([]*User, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	is := func(want *bool, value bool) bool { return want == nil || *want == value }
+	var found []*User
+	for _, id := range slices.Sorted(maps.Keys(m.users)) {
+		u := m.users[id]
+		if id > q.After && len(found) < q.Limit &&
+			strings.Contains(strings.ToLower(u.Email), strings.ToLower(q.Search)) &&
+			is(q.Active, u.IsActive) && is(q.Superuser, u.IsSuperuser) && is(q.Verified, u.IsVerified) {
+			found = append(found, &u)
+		}
+	}
+	return found, nil
 }

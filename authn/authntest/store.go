@@ -14,8 +14,8 @@ import (
 // many is how many goroutines are fired at an atomic verb.
 const many = 32
 
-// TestStore runs the suite of [authn.Store], and of [authn.BatchStore] where
-// the store is one. newStore returns an empty store, and is called once for
+// TestStore runs the suite of [authn.Store], and of [authn.BatchStore] and
+// [authn.Lister] where the store is one. newStore returns an empty store, and is called once for
 // each part.
 func TestStore[U authn.User](t *testing.T, newStore func(t *testing.T) authn.Store[U]) {
 	for _, part := range storeParts[U]() {
@@ -47,6 +47,8 @@ func storeParts[U authn.User]() []storePart[U] {
 		{"deletes", deletes[U]},
 		{"ended contexts", endedContexts[U]},
 		{"batches", batches[U]},
+		{"lists", lists[U]},
+		{"lists while others write", listsWhileOthersWrite[U]},
 	}
 }
 
@@ -352,6 +354,99 @@ func batches[U authn.User](ctx context.Context, p *problems, store authn.Store[U
 			p.add("ByIDs: index %d is another user, or shares memory with one", i)
 		default:
 			u.AuthAccount().IsSuperuser = true
+		}
+	}
+}
+
+func lists[U authn.User](ctx context.Context, p *problems, store authn.Store[U]) {
+	lister, ok := store.(authn.Lister[U])
+	if !ok {
+		return
+	}
+	for i, email := range []string{"Ann@example.com", "a_n@example.com", "50%@example.com", "bob@example.com", `c\d@example.com`, "dan@example.com"} {
+		_, err := store.Create(ctx, func(u U) error {
+			*u.AuthAccount() = authn.Account{Email: email, HashedPassword: "h", IsActive: i%2 == 0, IsSuperuser: i == 0, IsVerified: i < 2}
+			return nil
+		})
+		if err != nil {
+			p.add("Create of %s: %v", email, err)
+			return
+		}
+	}
+	yes, no := true, false
+	for what, c := range map[string]struct {
+		query authn.Query
+		want  int
+	}{
+		"everybody":             {authn.Query{}, 6},
+		"part of an address":    {authn.Query{Search: "an"}, 2},
+		"another letter case":   {authn.Query{Search: "ANN@EXAMPLE"}, 1},
+		"a percent sign":        {authn.Query{Search: "%"}, 1},
+		"an underscore":         {authn.Query{Search: "_"}, 1},
+		"a backslash":           {authn.Query{Search: `\`}, 1},
+		"a quote":               {authn.Query{Search: `'`}, 0},
+		"NUL":                   {authn.Query{Search: "\x00"}, 0},
+		"no UTF-8":              {authn.Query{Search: "\xff"}, 0},
+		"active":                {authn.Query{Active: &yes}, 3},
+		"inactive":              {authn.Query{Active: &no}, 3},
+		"superusers":            {authn.Query{Superuser: &yes}, 1},
+		"verified and inactive": {authn.Query{Verified: &yes, Active: &no}, 1},
+		"unverified":            {authn.Query{Verified: &no}, 4},
+	} {
+		c.query.Limit = 100
+		found, err := lister.List(ctx, c.query)
+		if err != nil || len(found) != c.want {
+			p.add("List of %s: %d users, want %d, %v", what, len(found), c.want, err)
+		}
+	}
+	if found, err := lister.List(ctx, authn.Query{Limit: 2}); err != nil || len(found) != 2 {
+		p.add("List of two: %d users, %v", len(found), err)
+	}
+}
+
+// listsWhileOthersWrite goes through pages of two, and adds and deletes users
+// between them.
+func listsWhileOthersWrite[U authn.User](ctx context.Context, p *problems, store authn.Store[U]) {
+	lister, ok := store.(authn.Lister[U])
+	if !ok {
+		return
+	}
+	stays := map[string]bool{}
+	for i := range 9 {
+		u, ok := create(ctx, p, store, fmt.Sprintf("user%d@example.com", i))
+		if !ok {
+			return
+		}
+		stays[u.AuthID()] = true
+	}
+	seen := map[string]int{}
+	after := ""
+	for page := range 20 {
+		users, err := lister.List(ctx, authn.Query{After: after, Limit: 2})
+		if err != nil {
+			p.add("List after %q: %v", after, err)
+			return
+		}
+		if len(users) == 0 {
+			break
+		}
+		for _, u := range users {
+			seen[u.AuthID()]++
+		}
+		after = users[len(users)-1].AuthID()
+		if page < 2 { // also the one that the next page begins after is gone by then
+			for _, u := range users {
+				delete(stays, u.AuthID())
+				if err := store.Delete(ctx, u.AuthID()); err != nil {
+					p.add("Delete: %v", err)
+				}
+			}
+			create(ctx, p, store, fmt.Sprintf("new%d@example.com", page))
+		}
+	}
+	for id := range stays {
+		if seen[id] != 1 {
+			p.add("a user who was there all the time was listed %d times", seen[id])
 		}
 	}
 }

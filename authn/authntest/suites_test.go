@@ -28,9 +28,27 @@ func TestMemory(t *testing.T) {
 type racing struct {
 	*Memory
 	lookFirst, wholeRows, swallow, shared, caseMatters, notFound, twice bool
+	wildcards, offsets                                                  bool
 
-	pause func()
-	last  *User
+	pause  func()
+	last   *User
+	offset int
+}
+
+func (s *racing) List(ctx context.Context, q authn.Query) ([]*User, error) {
+	if s.wildcards {
+		q.Search = strings.ReplaceAll(q.Search, "%", "")
+	}
+	if !s.offsets {
+		return s.Memory.List(ctx, q)
+	}
+	if q.After == "" {
+		s.offset = 0
+	}
+	all, err := s.Memory.List(ctx, authn.Query{Limit: s.offset + q.Limit})
+	all = all[min(s.offset, len(all)):]
+	s.offset += len(all)
+	return all, err
 }
 
 func (s *racing) Delete(ctx context.Context, id string) error {
@@ -128,6 +146,8 @@ func TestStoreSuiteFindsFaults(t *testing.T) {
 		"swallowed error":       {racing{swallow: true}, "updates refuse", "error became <nil>"},
 		"shared user":           {racing{shared: true}, "copies", "reached the store, or another caller"},
 		"letter case":           {racing{caseMatters: true}, "finds what was created", "letter case must not count"},
+		"wildcards":             {racing{wildcards: true}, "lists", "List of a percent sign"},
+		"pages by number":       {racing{offsets: true}, "lists while others write", "was listed"},
 		"failed is not found":   {racing{notFound: true}, "ended contexts", "says that there is no such user"},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -1,0 +1,127 @@
+// Command echo-users manages the users of a database: it creates them, switches
+// them on and off, makes superusers, sets passwords and lists.
+//
+//	export DATABASE_URL=postgres://…
+//	echo-users create ann@example.com -superuser
+//
+// It knows the columns that every user has. Where yours must have values in
+// others, build package authn/command into your application.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/glebarez/sqlite"
+	"github.com/google/uuid"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/command"
+	"github.com/echo-users/echo-users/authn/password"
+	"github.com/echo-users/echo-users/userdb"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "echo-users:", err)
+		os.Exit(1)
+	}
+}
+
+// settings say where the users are.
+type settings struct {
+	url, key, table string
+	bcryptCost      int
+}
+
+func run(ctx context.Context, args []string) error {
+	var s settings
+	flags := flag.NewFlagSet("echo-users", flag.ContinueOnError)
+	flags.StringVar(&s.url, "db", os.Getenv("DATABASE_URL"), "the `database`: postgres://user@host/name, or a SQLite file; DATABASE_URL, where a password in it is out of sight")
+	flags.StringVar(&s.key, "key", "uuid", "the kind of the users' `keys`: uuid, int or text")
+	flags.StringVar(&s.table, "table", "user", "the users' `table`")
+	flags.IntVar(&s.bcryptCost, "bcrypt", 0, "write bcrypt hashes of this `cost`, as fastapi-users before version 13 needs them (12)")
+	flags.Usage = func() {
+		fmt.Fprint(os.Stderr, "Usage: echo-users [FLAGS] COMMAND …\n\n")
+		flags.PrintDefaults()
+		fmt.Fprint(os.Stderr, "\n  migrate           make the users' table, or bring it up to date\n  help              list the other commands\n")
+	}
+	flags.Lookup("db").DefValue = "" // help shows it, and it may hold a password
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() == 0 {
+		flags.Usage()
+		return flag.ErrHelp
+	}
+	switch s.key {
+	case "uuid":
+		return manage[uuid.UUID](ctx, s, flags.Args())
+	case "int":
+		return manage[int64](ctx, s, flags.Args())
+	case "text":
+		return manage[string](ctx, s, flags.Args())
+	}
+	return errors.New("-key must be uuid, int or text")
+}
+
+func manage[K userdb.Key](ctx context.Context, s settings, args []string) error {
+	db, err := open(s.url, args[0] == "migrate")
+	if err != nil {
+		return err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	store, err := userdb.New[userdb.Model[K]](db.Table(s.table))
+	if err != nil {
+		return err
+	}
+	if args[0] == "migrate" {
+		return store.Migrate(ctx)
+	}
+	users, err := authn.New(store, authn.Config{Passwords: &password.Hasher{LegacyBcryptCost: s.bcryptCost}}, nobody{})
+	if err != nil {
+		return err
+	}
+	err = command.Run(ctx, users, args, command.Config[*userdb.Model[K]]{Name: "echo-users"})
+	if errors.Is(err, userdb.ErrNotMigrated) {
+		err = fmt.Errorf("there is no table %q with the columns of users: start your application once, or run echo-users migrate: %w", s.table, err)
+	}
+	return errors.Join(err, users.Shutdown(ctx))
+}
+
+// nobody is a backend, which a manager must have, that recognises nobody.
+type nobody struct{ authn.Backend }
+
+func (nobody) Name() string { return "nobody" }
+
+func open(url string, create bool) (*gorm.DB, error) {
+	quiet := &gorm.Config{Logger: logger.Discard}
+	switch file, isSQLite := strings.CutPrefix(url, "sqlite:"); {
+	case url == "":
+		return nil, errors.New("which database? set DATABASE_URL, or -db")
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		return gorm.Open(postgres.Open(url), quiet)
+	case !isSQLite && strings.Contains(url, "://"):
+		return nil, errors.New("the database must be postgres://… or a SQLite file") // url may hold a password
+	default:
+		if _, err := os.Stat(file); err != nil && !create {
+			return nil, fmt.Errorf("%w (echo-users -db %s migrate makes it)", err, file)
+		}
+		return gorm.Open(sqlite.Open(file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"), quiet)
+	}
+}
