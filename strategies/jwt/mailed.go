@@ -30,7 +30,8 @@ type MailedConfig struct {
 	Lifetime time.Duration
 	// Audience is the tokens' only one. Defaults to [VerifyAudience] or
 	// [ResetAudience]; set it where the Python application had another
-	// verification_token_audience or reset_password_token_audience.
+	// verification_token_audience or reset_password_token_audience. Never one
+	// that other tokens under the same key have.
 	Audience string
 
 	// InsecureShortSecret allows a secret shorter than its hash, which can be
