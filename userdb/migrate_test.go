@@ -162,9 +162,9 @@ func openLegacy[K userdb.Key](t *testing.T, engine, key string) {
 	newUser := create(t, store, func(u *legacy[K]) error { u.Account = account("new@camelot.example.com"); return nil })
 
 	// The Python side goes on with its own statements.
-	id := any("6e6a4a80-1b0a-4d53-9f3c-6f1f6a9e7c11")
+	id, other := any("6e6a4a80-1b0a-4d53-9f3c-6f1f6a9e7c11"), any("6e6a4a80-1b0a-4d53-9f3c-6f1f6a9e7c12")
 	if key == "int" {
-		id = 1000
+		id, other = 1000, 1001
 	}
 	mustExec(t, db, `INSERT INTO "user" (email, hashed_password, is_active, is_superuser, is_verified, id, first_name) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 		"python@camelot.example.com", "$2b$12$x", true, false, false, id, nil)
@@ -174,7 +174,7 @@ func openLegacy[K userdb.Key](t *testing.T, engine, key string) {
 		t.Errorf("%v, %+v", err, python)
 	}
 	if err := db.Exec(`INSERT INTO "user" (email, hashed_password, is_active, is_superuser, is_verified, id) VALUES (?, '', true, false, false, ?)`,
-		"NEW@camelot.example.com", newUser.ID).Error; err == nil {
+		strings.ToUpper(newUser.Email), other).Error; err == nil {
 		t.Error("the Python side could make an account of an address that is taken")
 	}
 }
