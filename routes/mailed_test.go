@@ -151,6 +151,9 @@ func TestVerify(t *testing.T) {
 		s.clock.Advance(time.Hour - 2*time.Second)
 		s.has("in time", s.verify(token), http.StatusOK, `"is_verified":true`)
 		s.has("again", s.verify(token), http.StatusBadRequest, "VERIFY_USER_ALREADY_VERIFIED")
+		if heard := s.mailed("verify", "Ann@example.com"); len(heard) != 1 {
+			t.Errorf("the hook heard of %d verifications", len(heard))
+		}
 		if s.ask(ask, "Ann@example.com") != "" {
 			t.Error("a mail to somebody who is verified")
 		}
@@ -214,6 +217,9 @@ func TestResetPassword(t *testing.T) {
 		s.has("one that a hook refuses", s.reset(second, ann), http.StatusBadRequest, `"reason":"not your address"`)
 		s.has("the second", s.reset(second, "changed"), http.StatusOK, "null")
 		s.has("again", s.reset(second, "changed"), http.StatusBadRequest, badReset)
+		if heard := s.mailed("reset-password", ann); len(heard) != 1 {
+			t.Errorf("the hook heard of %d resets", len(heard))
+		}
 		s.has("the first", s.reset(first, "changed"), http.StatusBadRequest, badReset)
 		if got := s.json(http.MethodGet, "/users/me", "", access); got.status != http.StatusUnauthorized {
 			t.Errorf("a token from before the reset: %d", got.status)
