@@ -17,6 +17,7 @@ const module = "github.com/echo-users/echo-users"
 // TestProgramsLinkWhatTheyImport holds what each room brings along.
 func TestProgramsLinkWhatTheyImport(t *testing.T) {
 	const gorm, redis, jwt, pgx = "gorm.io/", "github.com/redis/", "github.com/golang-jwt/", "github.com/jackc/"
+	const gomail = "github.com/wneessen/"
 	for room, heavy := range map[string][]string{
 		"authn":               {gorm, redis, jwt, pgx},
 		"authn/password":      {gorm, redis, jwt, pgx, "github.com/labstack/"},
@@ -24,7 +25,10 @@ func TestProgramsLinkWhatTheyImport(t *testing.T) {
 		"strategies/database": {gorm, redis, jwt, pgx},
 		"strategies/redis":    {gorm, jwt, pgx},
 		"backends":            {gorm, redis, pgx},
-		"routes":              {gorm, redis, pgx, jwt},
+		"routes":              {gorm, redis, pgx, jwt, gomail},
+		"mail":                {gorm, redis, jwt, pgx, gomail},
+		"mail/smtp":           {gorm, redis, jwt, pgx},
+		"routes/pages":        {gorm, redis, pgx, jwt, gomail},
 		"userdb":              {redis, jwt, pgx, "modernc.org/", "github.com/glebarez/", "gorm.io/driver/"},
 	} {
 		out, err := exec.Command("go", "list", "-deps", module+"/"+room).Output()
@@ -54,6 +58,9 @@ func TestArrowsPointDown(t *testing.T) {
 		"userdb":                     {"authn"},
 		"backends":                   {"authn", "strategies/jwt"},
 		"routes":                     {"authn"},
+		"routes/pages":               {"authn", "routes"},
+		"mail":                       {"authn"},
+		"mail/smtp":                  {"mail"},
 	}
 	forEachImport(t, func(file, path string) {
 		dir := filepath.ToSlash(filepath.Dir(file))

@@ -197,18 +197,21 @@ func TestOutboxKeepsWhatFails(t *testing.T) {
 	users := newMailing(t, authn.Config{Outbox: outbox, Now: clock.Now})
 	var away error
 	var sent []string
+	var mu sync.Mutex // errands that are due run at once
+	send := func(mail string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if away == nil {
+			sent = append(sent, mail)
+		}
+		return away
+	}
 	users.Use(authn.Hooks[*authntest.User]{
 		AfterForgotPassword: func(_ context.Context, u *authntest.User, token authn.Token) error {
-			if away == nil {
-				sent = append(sent, token.Value)
-			}
-			return away
+			return send(token.Value)
 		},
 		Notify: func(_ context.Context, u *authntest.User, notice authn.Notice) error {
-			if away == nil {
-				sent = append(sent, string(notice.Kind)+":"+notice.Email)
-			}
-			return away
+			return send(string(notice.Kind) + ":" + notice.Email)
 		},
 	})
 	flush := func() {
@@ -368,5 +371,154 @@ func TestGoexitInTheBackground(t *testing.T) {
 	}
 	if err := users.Shutdown(t.Context()); err != nil || !done {
 		t.Error(done, err)
+	}
+}
+
+// greeting is a welcome as a hook saw it.
+func greeting(u *authntest.User, verify authn.Token) string { return u.Email + " " + verify.Value }
+
+func TestWelcome(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		tokens authn.MailedTokens
+		fill   func(*authntest.User) error
+		then   func(context.Context, *authn.Users[*authntest.User], string) error
+		want   []string
+	}{
+		{name: "a new user", tokens: letters{}, want: []string{"bob@example.com to:bob@example.com"}},
+		{name: "no tokens", want: []string{"bob@example.com "}},
+		{
+			name: "verified already", tokens: letters{},
+			fill: func(u *authntest.User) error { u.IsVerified = true; return nil },
+			want: []string{"bob@example.com "},
+		},
+		{
+			name: "inactive", tokens: letters{},
+			fill: func(u *authntest.User) error { u.IsActive = false; return nil },
+		},
+		{
+			name: "gone meanwhile", tokens: letters{},
+			then: func(ctx context.Context, users *authn.Users[*authntest.User], id string) error {
+				return users.Delete(ctx, id)
+			},
+		},
+		{
+			name: "another address meanwhile", tokens: letters{},
+			then: func(ctx context.Context, users *authn.Users[*authntest.User], id string) error {
+				email := "rob@example.com"
+				_, err := users.Update(ctx, id, authn.Update[*authntest.User]{Email: &email})
+				return err
+			},
+			want: []string{"rob@example.com to:rob@example.com"},
+		},
+		{name: "no token can be made", tokens: letters{errors.New("no key")}},
+	} {
+		for _, kept := range []bool{false, true} {
+			t.Run(c.name, func(t *testing.T) {
+				cfg := authn.Config{
+					Passwords: &plainText{}, VerifyTokens: c.tokens,
+					Background: authn.Background{Workers: 1}, Logger: slog.New(slog.DiscardHandler),
+				}
+				if kept {
+					cfg.Outbox = newChest()
+				}
+				users, err := authn.New(new(authntest.Memory), cfg, headed("h"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				users.Use(authn.Hooks[*authntest.User]{Welcome: func(_ context.Context, u *authntest.User, verify authn.Token) error {
+					got = append(got, greeting(u, verify))
+					return nil
+				}})
+				release := make(chan struct{})
+				if err := users.Background(t.Context(), "first", func(context.Context) error { <-release; return nil }); err != nil {
+					t.Fatal(err)
+				}
+				bob, err := users.Register(t.Context(), "bob@example.com", "password", c.fill)
+				if err == nil && c.then != nil {
+					err = c.then(t.Context(), users, bob.ID)
+				}
+				close(release)
+				if err := errors.Join(err, users.Flush(t.Context())); err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(got, c.want) {
+					t.Errorf("welcomes: %q, want %q", got, c.want)
+				}
+			})
+		}
+	}
+}
+
+func TestWelcomeIsKeptUntilItIsSent(t *testing.T) {
+	clock, outbox := authntest.NewClock(time.Unix(1e9, 0)), newChest()
+	var logged strings.Builder
+	users := newMailing(t, authn.Config{Outbox: outbox, Now: clock.Now, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	register := func(email string) {
+		t.Helper()
+		_, err := users.Register(t.Context(), email, "password", nil)
+		if err := errors.Join(err, users.Flush(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	register("bob@example.com")
+	if outbox.size() != 0 {
+		t.Error("a welcome is kept where nobody sends any")
+	}
+
+	away := errors.New("the mail server is away")
+	var got []string
+	users.Use(authn.Hooks[*authntest.User]{Welcome: func(_ context.Context, u *authntest.User, verify authn.Token) error {
+		if away == nil {
+			got = append(got, greeting(u, verify))
+		}
+		return away
+	}})
+	register("carol@example.com")
+	if outbox.size() != 1 {
+		t.Fatalf("%d errands are kept", outbox.size())
+	}
+	away = nil
+	clock.Advance(time.Minute)
+	if err := users.DeliverOutbox(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, []string{"carol@example.com to:carol@example.com"}) || outbox.size() != 0 {
+		t.Errorf("sent %q, %d are left", got, outbox.size())
+	}
+
+	// The store has no transactions: the user is there, and the answer says so.
+	outbox.err = errors.New("the outbox is away")
+	register("dave@example.com")
+	if !strings.Contains(logged.String(), "the outbox is away") {
+		t.Errorf("logged: %s", logged.String())
+	}
+}
+
+func TestRegistrationWaitsForNoWelcome(t *testing.T) {
+	var logged strings.Builder
+	users := newMailing(t, authn.Config{
+		Background: authn.Background{Workers: 1, Backlog: 1},
+		Logger:     slog.New(slog.NewTextHandler(&logged, nil)),
+	})
+	users.Use(authn.Hooks[*authntest.User]{Welcome: func(context.Context, *authntest.User, authn.Token) error { return nil }})
+	started, release := make(chan struct{}), make(chan struct{})
+	if err := users.Background(t.Context(), "slow", func(context.Context) error { close(started); <-release; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	if err := users.Background(t.Context(), "waits", func(context.Context) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := users.Register(t.Context(), "bob@example.com", "password", nil); err != nil {
+		t.Errorf("no room for a welcome: %v", err)
+	}
+	close(release)
+	if err := users.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(logged.String(), "kind=welcome") {
+		t.Errorf("logged: %s", logged.String())
 	}
 }

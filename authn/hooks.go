@@ -12,8 +12,9 @@ import "context"
 //     flow's, and nothing of it happens.
 //   - The other After… hooks hear of what has happened, before the answer, and
 //     have no error.
-//   - Those that send mail (AfterRequestVerify, AfterForgotPassword, Notify) run
-//     in the background, so that no answer waits for them or tells of them.
+//   - Those that send mail (Welcome, AfterRequestVerify, AfterForgotPassword,
+//     Notify) run in the background, so that no answer waits for them or tells
+//     of them.
 //     Their error is logged; with [Config.Outbox] they are called again, all
 //     sets of them, until there is none, for a day.
 //
@@ -26,6 +27,12 @@ type Hooks[U User] struct {
 	DuringRegister func(ctx context.Context, u U) error
 	// AfterRegister hears of a new user.
 	AfterRegister func(ctx context.Context, u U)
+	// Welcome sends the first mail to a new user, unless they are inactive or
+	// gone by then. verify is a token that proves u's address; zero without
+	// [Config.VerifyTokens], and for a user who is verified already. Within a
+	// transaction of the caller's own it needs [Config.Outbox]: else it may run
+	// before the commit, and find nobody.
+	Welcome func(ctx context.Context, u U, verify Token) error
 
 	// CheckPassword may refuse a new password with a [*PasswordError], as
 	// [Config.PasswordPolicy] does, and sees u as it will be, own fields too.
@@ -146,6 +153,28 @@ func (m *Users[U]) checkPassword(ctx context.Context, u U, password string) erro
 			continue
 		}
 		if err := h.CheckPassword(ctx, u, password); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// welcomes reports whether anybody is greeted.
+func (m *Users[U]) welcomes() bool {
+	for _, h := range m.hooks {
+		if h.Welcome != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Users[U]) welcome(ctx context.Context, u U, verify Token) error {
+	for _, h := range m.hooks {
+		if h.Welcome == nil {
+			continue
+		}
+		if err := h.Welcome(ctx, u, verify); err != nil {
 			return err
 		}
 	}

@@ -17,10 +17,12 @@ import (
 type Errand struct {
 	ID   string
 	Kind string
-	// UserID is whom a notice is for. It is empty where a token was asked for:
-	// whether anybody has the address is looked up when the errand is run.
+	// UserID is whom a notice or a welcome is for. It is empty where a token was
+	// asked for: whether anybody has the address is looked up when the errand is
+	// run.
 	UserID string
-	// Email is the address that a notice goes to, or whose owner a token is for.
+	// Email is the address that a notice goes to, or whose owner a token is for;
+	// of a welcome, the address at registration.
 	Email     string
 	CreatedAt time.Time
 	// Attempts is how often the errand was claimed.
@@ -29,8 +31,9 @@ type Errand struct {
 
 // The kinds of errands that are no [NoticeKind].
 const (
-	errandVerify = "verify"
-	errandReset  = "reset"
+	errandVerify  = "verify"
+	errandReset   = "reset"
+	errandWelcome = "welcome"
 )
 
 // Outbox keeps errands until they are done, so that a crash loses none
@@ -74,7 +77,8 @@ func (m *Users[U]) requestToken(ctx context.Context, kind, email string) error {
 			return err
 		}
 	}
-	e, err := m.keep(ctx, e)
+	_, within := m.outside(ctx)
+	e, err := m.keep(ctx, e, within)
 	if err != nil {
 		return err
 	}
@@ -86,14 +90,16 @@ func isDue(kind string, account *Account) bool {
 	return account.IsActive && (kind == errandReset || !account.IsVerified)
 }
 
-// keep puts an errand into the outbox, where there is one.
-func (m *Users[U]) keep(ctx context.Context, e Errand) (Errand, error) {
+// keep puts an errand into the outbox, where there is one. It is due after
+// this process has had its time to run it, or at once within a transaction of
+// the caller's, after which nobody dispatches it.
+func (m *Users[U]) keep(ctx context.Context, e Errand, within bool) (Errand, error) {
 	e.ID, e.CreatedAt = rand.Text(), m.cfg.Now()
 	if m.cfg.Outbox == nil {
 		return e, nil
 	}
 	due := e.CreatedAt.Add(m.lease())
-	if _, within := m.outside(ctx); within {
+	if within {
 		due = e.CreatedAt
 	}
 	return e, unavailable(m.cfg.Outbox.Put(ctx, e, due))
@@ -118,6 +124,17 @@ func (m *Users[U]) dispatch(ctx context.Context, e Errand) error {
 		return m.run(ctx, e)
 	})
 	return nil
+}
+
+// tell is dispatch for what has happened, and stays so where nobody is told.
+func (m *Users[U]) tell(ctx context.Context, e Errand) {
+	if err := m.dispatch(ctx, e); err != nil {
+		m.untold(ctx, e, err)
+	}
+}
+
+func (m *Users[U]) untold(ctx context.Context, e Errand, err error) {
+	m.cfg.Logger.ErrorContext(ctx, "authn: a user was not told", slog.String("kind", e.Kind), slog.String("user", e.UserID), slog.Any("error", err))
 }
 
 // run runs an errand and takes it out of the outbox, or defers it.
@@ -147,12 +164,33 @@ func (m *Users[U]) mail(ctx context.Context, e Errand) error {
 	}
 	u, err := m.Get(ctx, e.UserID)
 	if errors.Is(err, ErrUserNotFound) {
-		return nil // who is gone needs no notice
+		return nil // who is gone is told nothing
 	}
 	if err != nil {
 		return err
 	}
+	if e.Kind == errandWelcome {
+		return m.mailWelcome(ctx, u)
+	}
 	return m.notify(ctx, u, Notice{Kind: NoticeKind(e.Kind), Email: e.Email})
+}
+
+// mailWelcome has a new user greeted, and sent what proves the address where
+// that is still to be proved.
+func (m *Users[U]) mailWelcome(ctx context.Context, u U) error {
+	account := u.AuthAccount()
+	if !account.IsActive {
+		return nil
+	}
+	var token Token
+	if m.cfg.VerifyTokens != nil && isDue(errandVerify, account) {
+		var err error
+		token, err = m.cfg.VerifyTokens.Make(ctx, Mailed{Subject: u.AuthID(), Email: account.Email, Generation: account.Generation})
+		if err != nil {
+			return err
+		}
+	}
+	return m.welcome(ctx, u, token)
 }
 
 // mailToken makes a token and has it sent. For nobody, too, it looks for the

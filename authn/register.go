@@ -12,6 +12,9 @@ import (
 // [ErrPasswordTooLong], [ErrUserExists], [ErrConflict], [ErrRejected],
 // [ErrUnavailable].
 //
+// [Hooks.Welcome] is called in the background; what an [Outbox] keeps of it is
+// part of the transaction.
+//
 // The password is hashed before the address is tried, so that a taken one
 // costs as much as a new one.
 func (m *Users[U]) Register(ctx context.Context, email, password string, fill func(U) error) (U, error) {
@@ -28,6 +31,9 @@ func (m *Users[U]) Register(ctx context.Context, email, password string, fill fu
 
 	var u U
 	var refused error
+	var welcome Errand
+	_, within := m.outside(ctx)
+	_, undoes := m.store.(Transactor)
 	create := func(ctx context.Context) error {
 		var err error
 		u, err = m.store.Create(ctx, func(u U) error {
@@ -45,15 +51,26 @@ func (m *Users[U]) Register(ctx context.Context, email, password string, fill fu
 			refused = m.duringRegister(ctx, u)
 			err = refused
 		}
+		if err != nil || !m.welcomes() {
+			return err
+		}
+		welcome, err = m.keep(ctx, Errand{Kind: errandWelcome, UserID: u.AuthID(), Email: u.AuthAccount().Email}, within)
+		if err != nil && !undoes {
+			m.untold(ctx, welcome, err) // the user is there, and stays
+			err, welcome = nil, Errand{}
+		}
 		return err
 	}
-	if m.sharesRegistration() {
+	if m.sharesRegistration() || m.cfg.Outbox != nil && m.welcomes() {
 		err = m.inTransaction(ctx, create)
 	} else {
 		err = create(ctx)
 	}
 	if err != nil {
 		return none, written(err, refused)
+	}
+	if welcome.ID != "" {
+		m.tell(ctx, welcome)
 	}
 	m.afterRegister(ctx, u)
 	return u, nil

@@ -3,7 +3,6 @@ package authn
 import (
 	"context"
 	"errors"
-	"log/slog"
 )
 
 // Update says what to change of a user. A nil field stays as it is.
@@ -115,6 +114,7 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 func (m *Users[U]) updateAndTell(ctx context.Context, id string, change func(U) (Changed, error)) (U, error) {
 	var u U
 	var errands []Errand
+	_, within := m.outside(ctx)
 	update := func(ctx context.Context) error {
 		var changed Changed
 		var before string
@@ -130,7 +130,7 @@ func (m *Users[U]) updateAndTell(ctx context.Context, id string, change func(U) 
 		}
 		errands = nil
 		for _, kind := range changed.notices() {
-			e, err := m.keep(ctx, Errand{Kind: string(kind), UserID: u.AuthID(), Email: before})
+			e, err := m.keep(ctx, Errand{Kind: string(kind), UserID: u.AuthID(), Email: before}, within)
 			if err != nil {
 				return err
 			}
@@ -149,9 +149,7 @@ func (m *Users[U]) updateAndTell(ctx context.Context, id string, change func(U) 
 		return none, err
 	}
 	for _, e := range errands {
-		if err := m.dispatch(ctx, e); err != nil {
-			m.cfg.Logger.ErrorContext(ctx, "authn: a user was not told of a change", slog.String("change", e.Kind), slog.String("user", e.UserID), slog.Any("error", err))
-		}
+		m.tell(ctx, e)
 	}
 	return u, nil
 }

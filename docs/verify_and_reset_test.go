@@ -38,6 +38,10 @@ const publicURL = "https://app.example.com"
 
 func mailHooks(m mailer) authn.Hooks[*AppUser] {
 	return authn.Hooks[*AppUser]{
+		Welcome: func(ctx context.Context, u *AppUser, verify authn.Token) error {
+			link := publicURL + "/verify?token=" + url.QueryEscape(verify.Value)
+			return m.Send(ctx, u.Email, "Welcome! Please verify your address", link)
+		},
 		AfterRequestVerify: func(ctx context.Context, u *AppUser, token authn.Token) error {
 			link := publicURL + "/verify?token=" + url.QueryEscape(token.Value)
 			return m.Send(ctx, u.Email, "Verify your address", link)
@@ -56,16 +60,6 @@ func mailHooks(m mailer) authn.Hooks[*AppUser] {
 			return nil
 		},
 	}
-}
-
-func verifyAtOnce(users *authn.Users[*AppUser]) {
-	users.Use(authn.Hooks[*AppUser]{
-		AfterRegister: func(ctx context.Context, u *AppUser) {
-			if err := users.RequestVerify(ctx, u.Email); err != nil {
-				users.Logger().ErrorContext(ctx, "no verification mail", "error", err)
-			}
-		},
-	})
 }
 
 // Membership is a row of the application's own.
@@ -154,7 +148,6 @@ func TestMailsOfThePage(t *testing.T) {
 	users.Use(withMembership())
 	users.Use(inviteOnly(func(email string) bool { return email != "eve@example.com" }))
 	users.Use(slowWork(users, func(context.Context, *AppUser) error { return nil }))
-	verifyAtOnce(users)
 	if _, err := users.Register(t.Context(), "eve@example.com", "a long password", nil); authn.AsHTTPError(err).Status != 403 {
 		t.Error(err)
 	}
@@ -162,7 +155,7 @@ func TestMailsOfThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	mail := <-box.mails
-	if !strings.HasPrefix(mail, "ann@example.com: Verify your address: https://app.example.com/verify?token=ey") {
+	if !strings.HasPrefix(mail, "ann@example.com: Welcome! Please verify your address: https://app.example.com/verify?token=ey") {
 		t.Error(mail)
 	}
 	if err := users.Shutdown(t.Context()); err != nil {

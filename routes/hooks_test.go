@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/internal/testdb"
+	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/userdb"
 )
 
@@ -68,6 +73,23 @@ func TestRegistrationSharesItsTransaction(t *testing.T) {
 	})
 }
 
+// newKeeping returns a store and an outbox that are ready.
+func newKeeping(t *testing.T, db *gorm.DB) (*userdb.Store[userdb.User, *userdb.User], *userdb.Outbox) {
+	t.Helper()
+	store, err := userdb.New[userdb.User](db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outbox, err := userdb.NewOutbox(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(store.Migrate(t.Context()), outbox.Migrate(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	return store, outbox
+}
+
 // What the outbox of the users' database keeps is part of the change.
 func TestNoticesArePartOfTheChange(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
@@ -119,6 +141,110 @@ func TestNoticesArePartOfTheChange(t *testing.T) {
 		}
 		if u, err := users.Get(t.Context(), u.AuthID()); err != nil || u.Email != email {
 			t.Errorf("the address was changed without a notice: %v", err)
+		}
+	})
+}
+
+// A welcome comes to be with its user, and outlives the process.
+func TestWelcomesArePartOfTheRegistration(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+		clock := authntest.NewClock(time.Now())
+		store, outbox := newKeeping(t, db)
+		verify, err := jwt.NewVerifyTokens(jwt.Secret(verifySecret), jwt.MailedConfig{Now: clock.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var welcomed []string
+		newUsers := func() *authn.Users[*userdb.User] {
+			t.Helper()
+			users, err := authn.New(store, authn.Config{Outbox: outbox, VerifyTokens: verify, Now: clock.Now}, authntest.Impersonator{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			users.Use(authn.Hooks[*userdb.User]{Welcome: func(_ context.Context, u *userdb.User, token authn.Token) error {
+				mailed, err := verify.Open(t.Context(), token.Value)
+				welcomed = append(welcomed, mailed.Email)
+				return err
+			}})
+			return users
+		}
+		users := newUsers()
+		refusal := errors.New("refused")
+		users.Use(authn.Hooks[*userdb.User]{DuringRegister: func(context.Context, *userdb.User) error { return refusal }})
+		if err := users.Shutdown(t.Context()); err != nil { // as good as a crash: nothing runs in the background
+			t.Fatal(err)
+		}
+		register := func(email string) error {
+			_, err := users.Register(t.Context(), email, "a long password", nil)
+			return err
+		}
+		if err := register("eve@example.com"); !errors.Is(err, refusal) {
+			t.Error(err)
+		}
+		refusal = nil
+		if err := register("ann@example.com"); err != nil {
+			t.Fatal(err)
+		}
+		if err := register("Ann@example.com"); !errors.Is(err, authn.ErrUserExists) {
+			t.Error(err)
+		}
+		clock.Advance(time.Hour)
+		if err := newUsers().DeliverOutbox(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(welcomed, []string{"ann@example.com"}) {
+			t.Errorf("welcomed: %v", welcomed)
+		}
+
+		if err := db.Exec("DROP TABLE echo_users_outbox").Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := register("bob@example.com"); !errors.Is(err, authn.ErrUnavailable) {
+			t.Errorf("without its outbox: %v", err)
+		}
+		if _, err := users.GetByEmail(t.Context(), "bob@example.com"); !errors.Is(err, authn.ErrUserNotFound) {
+			t.Errorf("somebody was registered without a welcome: %v", err)
+		}
+	})
+}
+
+// What is being sent is nobody else's to send.
+func TestMailsBeingSentAreNotDue(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+		store, outbox := newKeeping(t, db)
+		users, err := authn.New(store, authn.Config{Outbox: outbox}, authntest.Impersonator{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sent atomic.Int32
+		sending, release := make(chan struct{}, 9), make(chan struct{})
+		send := func() error {
+			sent.Add(1)
+			sending <- struct{}{}
+			<-release
+			return nil
+		}
+		users.Use(authn.Hooks[*userdb.User]{
+			Welcome: func(context.Context, *userdb.User, authn.Token) error { return send() },
+			Notify:  func(context.Context, *userdb.User, authn.Notice) error { return send() },
+		})
+		ann, err := users.Register(t.Context(), "ann@example.com", "a long password", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		email := "anna@example.com"
+		if _, err := users.Update(t.Context(), ann.AuthID(), authn.Update[*userdb.User]{Email: &email}); err != nil {
+			t.Fatal(err)
+		}
+		<-sending
+		<-sending
+		errands, err := outbox.Claim(t.Context(), time.Now(), time.Now(), 9)
+		close(release)
+		if err := errors.Join(err, users.Flush(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if len(errands) > 0 || sent.Load() != 2 {
+			t.Errorf("due while they are sent: %v; %d were sent", errands, sent.Load())
 		}
 	})
 }

@@ -1,5 +1,5 @@
 // Command quickstart is an Echo server with registration, verification and reset
-// by mail (printed here), log-in at two JWT backends, and routes for users and
+// by mail (printed here, with links to click), log-in at two JWT backends, and routes for users and
 // for superusers.
 package main
 
@@ -24,7 +24,9 @@ import (
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/mail"
 	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/routes/pages"
 	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/userdb"
 )
@@ -69,7 +71,13 @@ func main() {
 		promote(ctx, users, *superuser)
 		return
 	}
-	users.Use(mails())
+
+	listener := must(net.Listen("tcp", *addr))
+	mails := must(mail.New(users, mail.Printer(os.Stdout), publicURL(listener.Addr()), mail.Config[*AppUser]{
+		App:          "Quickstart",
+		InsecureHTTP: true, // for -addr of a local network; an application has https
+	}))
+	users.Use(mails.Hooks())
 
 	e := echo.New()
 	e.HideBanner, e.HidePort, e.HTTPErrorHandler = true, true, routes.ErrorHandler
@@ -80,6 +88,7 @@ func main() {
 		Update:   profile,
 		Read:     routes.Output(func(u *AppUser) ProfileRead { return ProfileRead{routes.NewUserRead(u), u.FirstName} }),
 	})).All().Mount(e)
+	pages.Mount(e, users) // where the links in mails lead
 
 	active := users.CurrentUser(authn.Active)
 	e.GET("/hello", active.Handle(func(c echo.Context, u *AppUser) error {
@@ -88,7 +97,7 @@ func main() {
 	admin := e.Group("/admin", users.CurrentUser(authn.Active, authn.Superuser, authn.Only("jwt")).Middleware)
 	admin.GET("/hello", func(c echo.Context) error { return c.String(http.StatusOK, "Hello, superuser!\n") })
 
-	e.Listener = must(net.Listen("tcp", *addr))
+	e.Listener = listener
 	fmt.Printf(welcome, e.Listener.Addr())
 	go func() {
 		if err := e.Start(""); err != http.ErrServerClosed {
@@ -103,22 +112,14 @@ func main() {
 	check(must(db.DB()).Close())
 }
 
-// mails prints what an application would mail.
-func mails() authn.Hooks[*AppUser] {
-	return authn.Hooks[*AppUser]{
-		AfterRequestVerify: func(_ context.Context, u *AppUser, token authn.Token) error {
-			fmt.Printf("\nTo %s: verify your address with the token %s\n", u.Email, token.Value)
-			return nil
-		},
-		AfterForgotPassword: func(_ context.Context, u *AppUser, token authn.Token) error {
-			fmt.Printf("\nTo %s: set a new password with the token %s\n", u.Email, token.Value)
-			return nil
-		},
-		Notify: func(_ context.Context, _ *AppUser, notice authn.Notice) error {
-			fmt.Printf("\nTo %s: %s. If that wasn't you, tell us.\n", notice.Email, notice.Kind)
-			return nil
-		},
+// publicURL is where a browser on this machine finds the server.
+func publicURL(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	check(err)
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
 	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 func promote(ctx context.Context, users *authn.Users[*AppUser], email string) {
@@ -160,11 +161,10 @@ const welcome = `Listening on http://%[1]s. Try, in another terminal:
   curl http://%[1]s/auth/jwt/login -d username=ann@example.com -d 'password=correct horse'
   curl http://%[1]s/hello -H 'Authorization: Bearer <the access_token>'
 
-/auth/partner/login works alike. What would be mailed is printed here:
+/auth/partner/login works alike. Mails are printed here: open the links in them.
+The first one verifies Ann's address; this asks for one that sets a new password:
 
   curl http://%[1]s/auth/forgot-password -H 'Content-Type: application/json' -d '{"email": "ann@example.com"}'
-  curl http://%[1]s/auth/reset-password -H 'Content-Type: application/json' \
-       -d '{"token": "<the token>", "password": "battery staple"}'
 
 Make Ann a superuser for /admin/hello and /users/<id>:
 
