@@ -1,6 +1,6 @@
 // Command quickstart is an Echo server with registration, verification and reset
-// by mail (printed here, with links to click), log-in at two JWT backends, and routes for users and
-// for superusers.
+// by mail (printed here, with links to click), log-in at two JWT backends, and
+// routes for users and for superusers; "quickstart users" manages them.
 package main
 
 import (
@@ -23,6 +23,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/command"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/mail"
 	"github.com/echo-users/echo-users/routes"
@@ -51,7 +52,6 @@ type ProfileRead struct {
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "listen on this `address`")
 	file := flag.String("db", "quickstart.db", "keep the users in this SQLite `file`")
-	superuser := flag.String("superuser", "", "make the user with this `e-mail` a superuser, and exit")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -67,8 +67,10 @@ func main() {
 		must(backends.JWT(secret("JWT_SECRET"), backends.JWTConfig{Name: "jwt"})),
 		must(backends.JWT(secret("PARTNER_SECRET"), backends.JWTConfig{Name: "partner", Config: jwt.Config{Lifetime: 10 * time.Minute}})),
 	))
-	if *superuser != "" {
-		promote(ctx, users, *superuser)
+	if flag.Arg(0) == "users" {
+		if err := command.Run(ctx, users, flag.Args()[1:], command.Config[*AppUser]{Name: "quickstart users"}); !errors.Is(err, flag.ErrHelp) {
+			check(err)
+		}
 		return
 	}
 
@@ -122,17 +124,6 @@ func publicURL(addr net.Addr) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-func promote(ctx context.Context, users *authn.Users[*AppUser], email string) {
-	u, err := users.GetByEmail(ctx, email)
-	if errors.Is(err, authn.ErrUserNotFound) {
-		log.Fatalf("no user has the address %s: register it first", email)
-	}
-	check(err)
-	yes := true
-	must(users.Update(ctx, u.AuthID(), authn.Update[*AppUser]{IsSuperuser: &yes}))
-	fmt.Println(u.Email, "is a superuser now")
-}
-
 // secret is a key from the environment, or one that lives as long as the process.
 func secret(name string) jwt.Key {
 	value := os.Getenv(name)
@@ -168,5 +159,5 @@ The first one verifies Ann's address; this asks for one that sets a new password
 
 Make Ann a superuser for /admin/hello and /users/<id>:
 
-  go run ./examples/quickstart -superuser ann@example.com
+  go run ./examples/quickstart users promote ann@example.com
 `
