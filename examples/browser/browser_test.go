@@ -22,6 +22,17 @@ const patience = time.Minute
 // prints one.
 func serve(t *testing.T, example string, args ...string) *url.URL {
 	t.Helper()
+	u, lines := serveAndRead(t, example, args...)
+	go func() {
+		for range lines {
+		}
+	}()
+	return u
+}
+
+// serveAndRead is serve, and returns the lines that the example prints later on.
+func serveAndRead(t *testing.T, example string, args ...string) (*url.URL, <-chan string) {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), example)
 	build := exec.Command("go", "build", "-o", program, "./examples/"+example)
 	build.Dir = filepath.Join("..", "..")
@@ -53,15 +64,18 @@ func serve(t *testing.T, example string, args ...string) *url.URL {
 			if err != nil {
 				t.Fatal(err)
 			}
+			later := make(chan string, 100)
 			go func() {
+				defer close(later)
 				for lines.Scan() {
+					later <- lines.Text()
 				}
 			}()
-			return u
+			return u, later
 		}
 	}
 	t.Fatalf("%s printed no address", example)
-	return nil
+	return nil, nil
 }
 
 // tab is a tab of a Chromium with a profile of its own.
