@@ -59,6 +59,7 @@ func TestArrowsPointDown(t *testing.T) {
 		"backends":                   {"authn", "strategies/jwt"},
 		"routes":                     {"authn"},
 		"routes/pages":               {"authn", "routes"},
+		"routes/swaggerui":           {"routes"},
 		"mail":                       {"authn"},
 		"mail/smtp":                  {"mail"},
 	}
