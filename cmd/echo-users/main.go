@@ -65,6 +65,9 @@ func run(ctx context.Context, args []string) error {
 		flags.Usage()
 		return flag.ErrHelp
 	}
+	if flags.Arg(0) == "help" {
+		return command.Run(ctx, nil, flags.Args(), command.Config[*userdb.User]{Name: "echo-users"})
+	}
 	switch s.key {
 	case "uuid":
 		return manage[uuid.UUID](ctx, s, flags.Args())
