@@ -60,6 +60,7 @@ func TestArrowsPointDown(t *testing.T) {
 		"routes":                     {"authn"},
 		"routes/pages":               {"authn", "routes"},
 		"routes/swaggerui":           {"routes"},
+		"routes/openapi":             {"authn", "routes"},
 		"mail":                       {"authn"},
 		"mail/smtp":                  {"mail"},
 	}

@@ -76,7 +76,9 @@ func (b verifiedBackend) Authenticate(r *http.Request) (Identity, error) {
 	return id, err
 }
 
-func requiresVerified(b Backend) bool {
+// RequiresVerified reports whether a backend is for verified users alone
+// ([RequireVerified]).
+func RequiresVerified(b Backend) bool {
 	_, ok := Can[interface{ requiresVerified() bool }](b)
 	return ok
 }

@@ -96,7 +96,7 @@ func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...st
 	if !account.IsActive {
 		return nil, ErrBadCredentials
 	}
-	if !account.IsVerified && requiresVerified(b) {
+	if !account.IsVerified && RequiresVerified(b) {
 		return nil, ErrNotVerified
 	}
 	now := m.cfg.Now()

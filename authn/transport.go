@@ -29,6 +29,26 @@ type Challenger interface {
 	Challenge() string
 }
 
+// SecurityScheme says how a credential travels, in the words of OpenAPI
+// (3.1, §4.8.27).
+type SecurityScheme struct {
+	// Type is "oauth2" for the password flow with a token URL, "http", or
+	// "apiKey".
+	Type string
+	// TokenURL is where the password flow logs in, relative to the API's root;
+	// empty for the backend's own log-in.
+	TokenURL string
+	// Scheme is the authentication scheme of "http".
+	Scheme string
+	// In and Name are where an "apiKey" is: "cookie", "header", and which.
+	In, Name string
+}
+
+// SchemeDescriber is a [Transport], or a [Backend], that documents can describe.
+type SchemeDescriber interface {
+	SecurityScheme() SecurityScheme
+}
+
 // OriginChecker is a [Transport], or a [Backend], whose credential browsers
 // send by themselves, whichever site has the request sent, as cookies. Guards
 // and log-ins ask it; a transport of cookies without it is open to cross-site

@@ -62,7 +62,7 @@ func (b *Backend) Authenticate(r *http.Request) (authn.Identity, error) {
 // can do together, or to one of the two: [authn.LoginBackend] unless the
 // strategy only verifies, [authn.LogoutBackend] where the strategy can revoke
 // or the transport can clear, [authn.Challenger], [authn.OriginChecker],
-// [authn.Transport], [authn.Strategy].
+// [authn.SchemeDescriber], [authn.Transport], [authn.Strategy].
 func (b *Backend) As(target any) bool {
 	switch target := target.(type) {
 	case *authn.LoginBackend:
@@ -84,6 +84,12 @@ func (b *Backend) As(target any) bool {
 			return false
 		}
 		*target = c
+	case *authn.SchemeDescriber:
+		d, ok := b.transport.(authn.SchemeDescriber)
+		if !ok {
+			return false
+		}
+		*target = d
 	case *authn.OriginChecker:
 		c, ok := b.transport.(authn.OriginChecker)
 		if !ok {

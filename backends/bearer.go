@@ -61,5 +61,10 @@ func (Bearer) Carry(t authn.Token) (*authn.Response, error) {
 	}, nil
 }
 
+// SecurityScheme describes the password flow.
+func (b Bearer) SecurityScheme() authn.SecurityScheme {
+	return authn.SecurityScheme{Type: "oauth2", TokenURL: b.TokenURL, Scheme: "bearer"}
+}
+
 // Challenge returns "Bearer".
 func (Bearer) Challenge() string { return "Bearer" }

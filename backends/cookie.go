@@ -181,6 +181,11 @@ func (c *Cookie) CheckOrigin(r *http.Request) error {
 	return nil
 }
 
+// SecurityScheme describes the cookie.
+func (c *Cookie) SecurityScheme() authn.SecurityScheme {
+	return authn.SecurityScheme{Type: "apiKey", In: "cookie", Name: c.cfg.Name}
+}
+
 // Challenge returns "Cookie": no registered scheme, but a 401 must name one
 // (RFC 9110 §15.5.2), and browsers ask nobody for a password for it.
 func (*Cookie) Challenge() string { return "Cookie" }

@@ -20,10 +20,30 @@ func (f *Factory[U]) Auth(backend string) List {
 	}
 	var list List
 	if _, ok := authn.Can[authn.LoginBackend](b); ok {
-		list = append(list, Route{http.MethodPost, "/login", "auth:" + backend + ".login", f.limited(f.login(backend))})
+		problems := []Problem{{Status: http.StatusBadRequest, Code: "LOGIN_BAD_CREDENTIALS"}}
+		if authn.RequiresVerified(b) {
+			problems = append(problems, Problem{Status: http.StatusBadRequest, Code: "LOGIN_USER_NOT_VERIFIED"})
+		}
+		_, crossSite := authn.Can[authn.OriginChecker](b)
+		list = append(list, Route{http.MethodPost, "/login", "auth:" + backend + ".login", f.limited(f.login(backend)), &Operation{
+			Summary:   "Log in at " + backend,
+			Tag:       "auth",
+			Backend:   backend,
+			Form:      true,
+			Problems:  problems,
+			Limited:   f.limits != nil,
+			CrossSite: crossSite,
+		}})
 	}
 	if _, ok := authn.Can[authn.LogoutBackend](b); ok {
-		list = append(list, Route{http.MethodPost, "/logout", "auth:" + backend + ".logout", f.limited(f.logout(backend))})
+		demands := f.users.CurrentUser(authn.Active, authn.Only(backend)).Demands()
+		list = append(list, Route{http.MethodPost, "/logout", "auth:" + backend + ".logout", f.limited(f.logout(backend)), &Operation{
+			Summary: "Log out at " + backend,
+			Tag:     "auth",
+			Backend: backend,
+			Status:  http.StatusNoContent,
+			Demands: &demands,
+		}})
 	}
 	return list
 }

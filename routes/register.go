@@ -4,7 +4,17 @@ import "net/http"
 
 // Register returns POST /register.
 func (f *Factory[U]) Register() List {
-	return List{{http.MethodPost, "/register", "register:register", f.limited(f.register)}}
+	return List{{http.MethodPost, "/register", "register:register", f.limited(f.register), &Operation{
+		Summary: "Register",
+		Tag:     "auth",
+		Body:    append([]Member{emailMember(true), passwordMember(true)}, f.cfg.Register.members()...),
+		Status:  http.StatusCreated,
+		Answer:  f.cfg.Read.t,
+		Problems: append([]Problem{
+			{Status: http.StatusBadRequest, Code: "REGISTER_USER_ALREADY_EXISTS"},
+			{Status: http.StatusBadRequest, Code: "REGISTER_INVALID_PASSWORD", Reasons: true},
+		}, f.cfg.Register.conflicts()...),
+	}}}
 }
 
 func (f *Factory[U]) register(w http.ResponseWriter, r *http.Request) error {

@@ -15,8 +15,25 @@ func (f *Factory[U]) ResetPassword() List {
 		return nil
 	}
 	return List{
-		{http.MethodPost, "/forgot-password", "reset:forgot_password", f.limited(f.requestMail(f.users.ForgotPassword))},
-		{http.MethodPost, "/reset-password", "reset:reset_password", f.limited(f.resetPassword)},
+		{http.MethodPost, "/forgot-password", "reset:forgot_password", f.limited(f.requestMail(f.users.ForgotPassword)), &Operation{
+			Summary: "Have a token mailed that replaces a forgotten password",
+			Tag:     "auth",
+			Body:    []Member{emailMember(true)},
+			Status:  http.StatusAccepted,
+			Null:    true,
+			Limited: f.limits != nil,
+		}},
+		{http.MethodPost, "/reset-password", "reset:reset_password", f.limited(f.resetPassword), &Operation{
+			Summary: "Set a new password by a mailed token",
+			Tag:     "auth",
+			Body:    []Member{tokenMember(), passwordMember(true)},
+			Status:  http.StatusOK,
+			Null:    true,
+			Problems: []Problem{
+				{Status: http.StatusBadRequest, Code: "RESET_PASSWORD_BAD_TOKEN"},
+				{Status: http.StatusBadRequest, Code: "RESET_PASSWORD_INVALID_PASSWORD", Reasons: true},
+			},
+		}},
 	}
 }
 

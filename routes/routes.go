@@ -73,6 +73,8 @@ type Route struct {
 	// "auth:jwt.login", "register:register", "users:current_user".
 	Name    string
 	Handler Handler
+	// Operation describes the route; nil where nothing does.
+	Operation *Operation
 }
 
 // List is routes to be mounted together.
@@ -139,6 +141,14 @@ func New[U authn.User](users *authn.Users[U], cfg Config[U]) (*Factory[U], error
 		cfg.Read = Output(func(u U) UserRead { return NewUserRead(u) })
 	}
 	return &Factory[U]{users: users, cfg: cfg, limits: newLimiter(cfg.Limits)}, nil
+}
+
+// Manager returns the manager whose routes they are.
+func (f *Factory[U]) Manager() *authn.Users[U] { return f.users }
+
+// LoginPath returns where the named backend logs people in, as All mounts it.
+func (f *Factory[U]) LoginPath(backend string) string {
+	return f.cfg.AuthPrefix + "/" + backend + "/login"
 }
 
 // All returns every route: those of each backend, registration, verification

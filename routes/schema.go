@@ -33,6 +33,7 @@ func NewUserRead(u authn.User) UserRead {
 // OutputSchema is a declared schema of answers; [Output] makes it.
 type OutputSchema[U authn.User] struct {
 	make func(U) any
+	t    reflect.Type
 }
 
 // Output declares R as what answers show of a user.
@@ -41,7 +42,7 @@ type OutputSchema[U authn.User] struct {
 //		return ProfileRead{routes.NewUserRead(u), u.FirstName}
 //	})
 func Output[R any, U authn.User](f func(u U) R) OutputSchema[U] {
-	return OutputSchema[U]{make: func(u U) any { return f(u) }}
+	return OutputSchema[U]{make: func(u U) any { return f(u) }, t: reflect.TypeFor[R]()}
 }
 
 // InputSchema is a declared schema of requests; [Input] makes it.
@@ -49,6 +50,7 @@ type InputSchema[U authn.User] struct {
 	decode func(body object, faults *Faults) func(U) error
 	names  []string
 	err    error
+	t      reflect.Type // of the schema
 }
 
 // Validator is a schema with rules over its values. The faults of Validate
@@ -70,7 +72,7 @@ var accountNames = []string{"id", "email", "password", "hashed_password", "is_ac
 // or a [Nullable]. All faulty fields are told at once; a [Validator] is asked
 // when every field could be read.
 func Input[S any, U authn.User](apply func(in S, u U) error) InputSchema[U] {
-	schema := InputSchema[U]{}
+	schema := InputSchema[U]{t: reflect.TypeFor[S]()}
 	schema.names, schema.err = declaredNames(reflect.TypeFor[S]())
 	schema.decode = func(body object, faults *Faults) func(U) error {
 		var in S

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/echo-users/echo-users/authn"
 )
@@ -17,12 +18,35 @@ func (f *Factory[U]) Users() List {
 	}
 	current := f.users.CurrentUser(authn.Active, rules...)
 	superuser := f.users.CurrentUser(authn.Active, append(rules, authn.Superuser)...)
+	forUser, forSuperuser := current.Demands(), superuser.Demands()
+	refused := []Problem{
+		{Status: http.StatusBadRequest, Code: "UPDATE_USER_EMAIL_ALREADY_EXISTS"},
+		{Status: http.StatusBadRequest, Code: "UPDATE_USER_INVALID_PASSWORD", Reasons: true},
+	}
+	unknown := []Problem{{Status: http.StatusNotFound, Code: http.StatusText(http.StatusNotFound)}}
+	account := []Member{emailMember(false), passwordMember(false)}
 	return List{
-		{http.MethodGet, "/me", "users:current_user", f.guarded(current, f.me)},
-		{http.MethodPatch, "/me", "users:patch_current_user", f.guarded(current, f.patchMe)},
-		{http.MethodGet, "/{id}", "users:user", f.guarded(superuser, f.getUser)},
-		{http.MethodPatch, "/{id}", "users:patch_user", f.guarded(superuser, f.patchUser)},
-		{http.MethodDelete, "/{id}", "users:delete_user", f.guarded(superuser, f.deleteUser)},
+		{http.MethodGet, "/me", "users:current_user", f.guarded(current, f.me), &Operation{
+			Summary: "Who is logged in", Tag: "users", Status: http.StatusOK, Answer: f.cfg.Read.t, Demands: &forUser,
+		}},
+		{http.MethodPatch, "/me", "users:patch_current_user", f.guarded(current, f.patchMe), &Operation{
+			Summary: "Change who is logged in", Tag: "users", Status: http.StatusOK, Answer: f.cfg.Read.t, Demands: &forUser,
+			Body:     slices.Concat(account, f.cfg.Update.members()),
+			Problems: slices.Concat(refused, f.cfg.Update.conflicts()),
+		}},
+		{http.MethodGet, "/{id}", "users:user", f.guarded(superuser, f.getUser), &Operation{
+			Summary: "A user", Tag: "users", Status: http.StatusOK, Answer: f.cfg.Read.t, Demands: &forSuperuser,
+			Problems: unknown,
+		}},
+		{http.MethodPatch, "/{id}", "users:patch_user", f.guarded(superuser, f.patchUser), &Operation{
+			Summary: "Change a user", Tag: "users", Status: http.StatusOK, Answer: f.cfg.Read.t, Demands: &forSuperuser,
+			Body:     slices.Concat(account, flagMembers(), f.cfg.AdminUpdate.members()),
+			Problems: slices.Concat(refused, unknown, f.cfg.AdminUpdate.conflicts()),
+		}},
+		{http.MethodDelete, "/{id}", "users:delete_user", f.guarded(superuser, f.deleteUser), &Operation{
+			Summary: "Delete a user", Tag: "users", Status: http.StatusNoContent, Demands: &forSuperuser,
+			Problems: unknown,
+		}},
 	}
 }
 

@@ -15,8 +15,25 @@ func (f *Factory[U]) Verify() List {
 		return nil
 	}
 	return List{
-		{http.MethodPost, "/request-verify-token", "verify:request-token", f.limited(f.requestMail(f.users.RequestVerify))},
-		{http.MethodPost, "/verify", "verify:verify", f.limited(f.verify)},
+		{http.MethodPost, "/request-verify-token", "verify:request-token", f.limited(f.requestMail(f.users.RequestVerify)), &Operation{
+			Summary: "Have a token mailed that verifies an address",
+			Tag:     "auth",
+			Body:    []Member{emailMember(true)},
+			Status:  http.StatusAccepted,
+			Null:    true,
+			Limited: f.limits != nil,
+		}},
+		{http.MethodPost, "/verify", "verify:verify", f.limited(f.verify), &Operation{
+			Summary: "Verify an address by a mailed token",
+			Tag:     "auth",
+			Body:    []Member{tokenMember()},
+			Status:  http.StatusOK,
+			Answer:  f.cfg.Read.t,
+			Problems: []Problem{
+				{Status: http.StatusBadRequest, Code: "VERIFY_USER_BAD_TOKEN"},
+				{Status: http.StatusBadRequest, Code: "VERIFY_USER_ALREADY_VERIFIED"},
+			},
+		}},
 	}
 }
 

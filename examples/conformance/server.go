@@ -7,11 +7,14 @@ import (
 
 	"github.com/labstack/echo/v4"
 	goredis "github.com/redis/go-redis/v9"
+	swaggest "github.com/swaggest/openapi-go"
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/routes/openapi"
+	"github.com/echo-users/echo-users/routes/swaggerui"
 	"github.com/echo-users/echo-users/strategies/database"
 	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/strategies/redis"
@@ -78,7 +81,15 @@ func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*ser
 	e := echo.New()
 	e.HTTPErrorHandler = routes.ErrorHandler
 	factory.All().Mount(e)
-	mountProtected(e, users)
+	doc, err := openapi.New(factory, openapi.Config{Title: "Contract server"})
+	if err != nil {
+		return nil, err
+	}
+	doc.Routes().Mount(e)
+	swaggerui.Mount(e)
+	if err := mountProtected(e, doc, users); err != nil {
+		return nil, err
+	}
 	mountTestRoutes(e, users, store)
 	shutdown := func(ctx context.Context) error { return errors.Join(users.Shutdown(ctx), closeRedis()) }
 	return &server{echo: e, shutdown: shutdown}, nil
@@ -154,7 +165,7 @@ func (cfg config) tokens() jwt.Config {
 }
 
 // mountProtected adds a route for each kind of guard.
-func mountProtected[U authn.User](e *echo.Echo, users *authn.Users[U]) {
+func mountProtected[U authn.User](e *echo.Echo, doc *openapi.Document, users *authn.Users[U]) error {
 	whoami := func(c echo.Context) error {
 		var email any
 		if u, ok := authn.UserFrom[U](c.Request().Context()); ok {
@@ -170,5 +181,18 @@ func mountProtected[U authn.User](e *echo.Echo, users *authn.Users[U]) {
 		"optional":  users.CurrentUser(authn.AnyStatus, authn.Optional),
 	} {
 		e.GET("/protected/"+path, whoami, guard.Middleware)
+		op, err := doc.Operation(http.MethodGet, "/protected/"+path, guard)
+		if err != nil {
+			return err
+		}
+		op.SetID("protected:" + path)
+		op.SetTags("protected")
+		op.AddRespStructure(new(struct {
+			Email *string `json:"email"`
+		}), swaggest.WithHTTPStatus(http.StatusOK))
+		if err := doc.AddOperation(op); err != nil {
+			return err
+		}
 	}
+	return nil
 }

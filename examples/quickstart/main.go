@@ -20,6 +20,7 @@ import (
 
 	"github.com/glebarez/sqlite"
 	"github.com/labstack/echo/v4"
+	swaggest "github.com/swaggest/openapi-go"
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
@@ -27,7 +28,9 @@ import (
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/mail"
 	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/routes/openapi"
 	"github.com/echo-users/echo-users/routes/pages"
+	"github.com/echo-users/echo-users/routes/swaggerui"
 	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/userdb"
 )
@@ -85,19 +88,27 @@ func main() {
 	e.HideBanner, e.HidePort, e.HTTPErrorHandler = true, true, routes.ErrorHandler
 	e.Server.ReadHeaderTimeout = 10 * time.Second
 	profile := routes.Input(func(in Profile, u *AppUser) error { in.FirstName.Apply(&u.FirstName); return nil })
-	must(routes.New(users, routes.Config[*AppUser]{
+	factory := must(routes.New(users, routes.Config[*AppUser]{
 		Register: profile,
 		Update:   profile,
 		Read:     routes.Output(func(u *AppUser) ProfileRead { return ProfileRead{routes.NewUserRead(u), u.FirstName} }),
-	})).All().Mount(e)
+	}))
+	factory.All().Mount(e)
 	pages.Mount(e, users) // where the links in mails lead
 
 	active := users.CurrentUser(authn.Active)
 	e.GET("/hello", active.Handle(func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Hello, "+cmp.Or(u.FirstName, u.Email)+"!\n")
 	}))
-	admin := e.Group("/admin", users.CurrentUser(authn.Active, authn.Superuser, authn.Only("jwt")).Middleware)
+	superuser := users.CurrentUser(authn.Active, authn.Superuser, authn.Only("jwt"))
+	admin := e.Group("/admin", superuser.Middleware)
 	admin.GET("/hello", func(c echo.Context) error { return c.String(http.StatusOK, "Hello, superuser!\n") })
+
+	doc := must(openapi.New(factory, openapi.Config{Title: "Quickstart"}))
+	describe(doc, "/hello", "Greets who is logged in", active)
+	describe(doc, "/admin/hello", "Greets superusers", superuser)
+	doc.Routes().Mount(e)
+	swaggerui.Mount(e)
 
 	e.Listener = listener
 	fmt.Printf(welcome, e.Listener.Addr())
@@ -112,6 +123,14 @@ func main() {
 	check(e.Shutdown(grace))
 	check(users.Shutdown(grace)) // mails that are on their way
 	check(must(db.DB()).Close())
+}
+
+// describe adds a route of the application's own to the document.
+func describe(doc *openapi.Document, path, summary string, guard openapi.Guard) {
+	op := must(doc.Operation(http.MethodGet, path, guard))
+	op.SetSummary(summary)
+	op.AddRespStructure("", swaggest.WithHTTPStatus(http.StatusOK), swaggest.WithContentType("text/plain"))
+	check(doc.AddOperation(op))
 }
 
 // publicURL is where a browser on this machine finds the server.
@@ -145,7 +164,8 @@ func check(err error) {
 	}
 }
 
-const welcome = `Listening on http://%[1]s. Try, in another terminal:
+const welcome = `Listening on http://%[1]s. Open http://%[1]s/docs in a browser to
+try every route. Or, in another terminal:
 
   curl http://%[1]s/auth/register -H 'Content-Type: application/json' \
        -d '{"email": "ann@example.com", "password": "correct horse", "first_name": "Ann"}'
