@@ -58,8 +58,12 @@ func serveAndRead(t *testing.T, example string, args ...string) (*url.URL, <-cha
 	})
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if at := strings.Index(lines.Text(), "http://"); at >= 0 {
-			address, _, _ := strings.Cut(lines.Text()[at:], " ")
+		line := lines.Text()
+		if addr, ok := strings.CutPrefix(line, "listening on "); ok {
+			line = "http://" + addr
+		}
+		if at := strings.Index(line, "http://"); at >= 0 {
+			address, _, _ := strings.Cut(line[at:], " ")
 			u, err := url.Parse(strings.TrimRight(address, "/."))
 			if err != nil {
 				t.Fatal(err)

@@ -26,7 +26,7 @@ import (
 // member has a field of each kind.
 type member struct {
 	userdb.Model[int64]
-	Name string
+	Name string `gorm:"uniqueIndex"`
 	Nick *string
 	Tags []string `gorm:"serializer:json"`
 }
@@ -116,7 +116,8 @@ func document(t *testing.T, doc *openapi.Document) map[string]any {
 
 func at(value any, way ...string) any {
 	for _, step := range way {
-		value, _ = value.(map[string]any)[step]
+		members, _ := value.(map[string]any)
+		value = members[step]
 	}
 	return value
 }

@@ -36,14 +36,14 @@ func (d *Document) Add(route routes.Route) error {
 	case in.Form:
 		op.RequestBody = body("application/x-www-form-urlencoded", formSchema)
 		op.RequestBody.RequestBody.Content["multipart/form-data"] = openapi31.MediaType{Schema: formSchema}
-		faulty(&op, "username")
+		faulty(&op, "username", true)
 	case len(in.Body) > 0:
 		schema, err := d.object(in.Body)
 		if err != nil {
 			return fmt.Errorf("openapi: %s: %w", route.Name, err)
 		}
 		op.RequestBody = body("application/json", schema)
-		faulty(&op, in.Body[0].Name)
+		faulty(&op, in.Body[0].Name, in.Body[0].Required)
 	}
 	if in.Demands != nil {
 		d.guard(&op, *in.Demands, route.Method)
@@ -129,10 +129,15 @@ func refuse(op *openapi31.Operation, p routes.Problem) {
 	addExample(op, p.Status, strings.ReplaceAll(p.Code, " ", "_"), reference("Problem"), map[string]any{"detail": detail})
 }
 
-// faulty adds what happens to a body that can't be read.
-func faulty(op *openapi31.Operation, member string) {
-	addExample(op, http.StatusUnprocessableEntity, "missing", reference("Faults"), map[string]any{"detail": []any{
-		map[string]any{"loc": []any{"body", member}, "msg": "field required", "type": "value_error.missing"},
+// faulty adds what happens to a body of which a member is missing, or, where
+// none must be there, is wrong.
+func faulty(op *openapi31.Operation, member string, required bool) {
+	name, message, kind := "missing", "field required", "value_error.missing"
+	if !required {
+		name, message, kind = "invalid", "value is not a valid email address", "value_error.email"
+	}
+	addExample(op, http.StatusUnprocessableEntity, name, reference("Faults"), map[string]any{"detail": []any{
+		map[string]any{"loc": []any{"body", member}, "msg": message, "type": kind},
 	}})
 	refuse(op, status(http.StatusRequestEntityTooLarge))
 }

@@ -27,12 +27,10 @@ var (
 		"type":     "object",
 		"required": []string{"username", "password"},
 		"properties": map[string]any{
-			"username":      map[string]any{"type": "string", "description": "the e-mail address, unless the application has user names"},
-			"password":      map[string]any{"type": "string", "format": "password"},
-			"grant_type":    map[string]any{"type": "string", "enum": []string{"password"}},
-			"scope":         map[string]any{"type": "string"},
-			"client_id":     map[string]any{"type": "string"},
-			"client_secret": map[string]any{"type": "string", "format": "password"},
+			// With an example, a page doesn't fill in the word "string".
+			"username":   map[string]any{"type": "string", "example": "", "description": "the e-mail address, unless the application has user names"},
+			"password":   map[string]any{"type": "string", "example": "", "format": "password"},
+			"grant_type": map[string]any{"type": "string", "enum": []string{"password"}},
 		},
 	}
 	problemSchema = map[string]any{

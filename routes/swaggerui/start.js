@@ -3,11 +3,11 @@
 const element = document.getElementById("swagger-ui");
 
 // The dialogue stays open for an error alone: who has logged in wants to go on.
-const closeWhenLoggedIn = (system) => ({
+const closeWhenLoggedIn = () => ({
   statePlugins: {
     auth: {
       wrapActions: {
-        authorizeOauth2: (authorize) => (payload) => {
+        authorizeOauth2: (authorize, system) => (payload) => {
           const result = authorize(payload);
           if (payload.token && payload.token.access_token) {
             system.authActions.showDefinitions(false);

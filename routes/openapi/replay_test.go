@@ -1,0 +1,398 @@
+package openapi_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/authntest"
+	"github.com/echo-users/echo-users/authn/password"
+	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/internal/testdb"
+	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/routes/openapi"
+	"github.com/echo-users/echo-users/strategies/jwt"
+	"github.com/echo-users/echo-users/userdb"
+)
+
+// stage is a server whose documented answers are provoked, one after the other.
+type stage struct {
+	*testing.T
+	url    string
+	users  *authn.Users[*member]
+	outbox *authntest.Outbox[*member]
+	close  func() // the database
+	count  int
+}
+
+func newStage(t *testing.T) (*stage, map[string]any) {
+	db := testdb.SQLite(t)
+	store, err := userdb.New[member](db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	key := func(name string) jwt.Key { return jwt.Secret([]byte(strings.Repeat(name, 16))) }
+	verify, err := jwt.NewVerifyTokens(key("verify"), jwt.MailedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset, err := jwt.NewResetTokens(key("reset"), jwt.MailedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web, err := backends.JWT(key("web"), backends.JWTConfig{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict, err := backends.JWT(key("strict"), backends.JWTConfig{Name: "strict"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie, err := backends.CookieJWT(key("cookie"), backends.CookieJWTConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := authn.New(store, authn.Config{
+		VerifyTokens: verify, ResetTokens: reset,
+		Passwords: &password.Hasher{Params: password.Params{Memory: 64, Time: 1, Threads: 1}},
+	}, web, authn.RequireVerified(strict), cookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outbox := new(authntest.Outbox[*member])
+	users.Use(outbox.Hooks())
+	input := routes.Input(func(in memberInput, u *member) error { u.Name = in.Name; return nil })
+	update := routes.Input(func(in struct {
+		Name routes.Optional[string] `json:"name"`
+	}, u *member) error {
+		in.Name.Apply(&u.Name)
+		return nil
+	})
+	factory, err := routes.New(users, routes.Config[*member]{Register: input, Update: update})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := openapi.New(factory, openapi.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = routes.ErrorHandler
+	factory.All().Mount(e)
+	server := httptest.NewServer(e)
+	t.Cleanup(server.Close)
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &stage{T: t, url: server.URL, users: users, outbox: outbox, close: func() { pool.Close() }}, document(t, doc)
+}
+
+const right = "correct horse"
+
+// user makes one who is verified or not, superuser or not.
+func (s *stage) user(superuser, verified bool) *member {
+	s.Helper()
+	s.count++
+	name := fmt.Sprintf("user%d", s.count)
+	u, err := s.users.Register(s.Context(), name+"@example.com", right, func(u *member) error {
+		u.Name, u.IsSuperuser, u.IsVerified = name, superuser, verified
+		return nil
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return u
+}
+
+// credential logs a user in, and returns the header that says so.
+func (s *stage) credential(backend string, u *member) http.Header {
+	s.Helper()
+	res, err := s.users.Login(s.Context(), backend, u, authn.MethodPassword)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if set := res.Header.Get("Set-Cookie"); set != "" {
+		pair, _, _ := strings.Cut(set, ";")
+		return http.Header{"Cookie": {pair}}
+	}
+	body, err := json.Marshal(res.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	var token struct {
+		Value string `json:"access_token"`
+	}
+	if err := json.Unmarshal(body, &token); err != nil {
+		s.Fatal(err)
+	}
+	return http.Header{"Authorization": {"Bearer " + token.Value}}
+}
+
+// mailed returns the newest token of a kind.
+func (s *stage) mailed(kind string) string {
+	s.Helper()
+	if err := s.users.Flush(s.Context()); err != nil {
+		s.Fatal(err)
+	}
+	events := s.outbox.Events()
+	for i := len(events) - 1; i >= 0; i-- {
+		if events[i].Kind == kind {
+			return events[i].Token.Value
+		}
+	}
+	s.Fatalf("no %s", kind)
+	return ""
+}
+
+// attempt is a request.
+type attempt struct {
+	method, path string
+	header       http.Header
+	contentType  string
+	body         string
+}
+
+func (s *stage) ask(a attempt) (int, any) {
+	s.Helper()
+	r, err := http.NewRequestWithContext(s.Context(), a.method, s.url+a.path, strings.NewReader(a.body))
+	if err != nil {
+		s.Fatal(err)
+	}
+	for name, values := range a.header {
+		r.Header[name] = values
+	}
+	if a.contentType != "" {
+		r.Header.Set("Content-Type", a.contentType)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	var answer any
+	if len(bytes.TrimSpace(text)) > 0 {
+		if err := json.Unmarshal(text, &answer); err != nil {
+			s.Fatal(err)
+		}
+	}
+	return res.StatusCode, answer
+}
+
+func jsonOf(s *stage, members map[string]any) string {
+	text, err := json.Marshal(members)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return string(text)
+}
+
+// good returns a request that succeeds but for what a scenario changes.
+func (s *stage) good(method, path string) (attempt, map[string]any) {
+	s.Helper()
+	a := attempt{method: method, path: path, contentType: "application/json"}
+	body := map[string]any{}
+	s.count++
+	fresh := fmt.Sprintf("fresh%d", s.count)
+	switch {
+	case strings.HasSuffix(path, "/login"):
+		a.contentType = "application/x-www-form-urlencoded"
+		body = map[string]any{"username": s.user(false, true).Email, "password": right}
+	case strings.HasSuffix(path, "/logout"):
+		a.header = s.credential("cookie", s.user(false, false))
+	case path == "/auth/register":
+		body = map[string]any{"email": fresh + "@example.com", "password": right, "name": fresh}
+	case path == "/auth/forgot-password", path == "/auth/request-verify-token":
+		body = map[string]any{"email": s.user(false, false).Email}
+	case path == "/auth/verify":
+		if err := s.users.RequestVerify(s.Context(), s.user(false, false).Email); err != nil {
+			s.Fatal(err)
+		}
+		body = map[string]any{"token": s.mailed("request-verify")}
+	case path == "/auth/reset-password":
+		if err := s.users.ForgotPassword(s.Context(), s.user(false, false).Email); err != nil {
+			s.Fatal(err)
+		}
+		body = map[string]any{"token": s.mailed("forgot-password"), "password": right + "s"}
+	case path == "/users/me":
+		a.header = s.credential("web", s.user(false, false))
+	case path == "/users/{id}":
+		a.header = s.credential("web", s.user(true, true))
+		a.path = "/users/" + s.user(false, false).AuthID()
+	default:
+		s.Fatalf("no request for %s %s", method, path)
+	}
+	return a, body
+}
+
+// encode makes the body of an attempt.
+func (s *stage) encode(a *attempt, body map[string]any) {
+	switch {
+	case a.method == http.MethodGet || a.method == http.MethodDelete || strings.HasSuffix(a.path, "/logout"):
+		a.contentType = ""
+	case strings.HasPrefix(a.contentType, "application/x-www-form-urlencoded"):
+		values := url.Values{}
+		for name, value := range body {
+			values.Set(name, value.(string))
+		}
+		a.body = values.Encode()
+	default:
+		a.body = jsonOf(s, body)
+	}
+}
+
+// provoke makes the server give a documented refusal. It reports false for one
+// that it has no scenario for.
+func (s *stage) provoke(method, path string, status int, code string) (int, any, bool) {
+	s.Helper()
+	a, body := s.good(method, path)
+	repeat := 1
+	switch key := strconv.Itoa(status) + " " + code; key {
+	case "400 LOGIN_BAD_CREDENTIALS":
+		body["password"] = "wrong"
+	case "400 LOGIN_USER_NOT_VERIFIED":
+		body["username"] = s.user(false, false).Email
+	case "400 REGISTER_USER_ALREADY_EXISTS", "400 UPDATE_USER_EMAIL_ALREADY_EXISTS":
+		body["email"] = strings.ToUpper(s.user(false, false).Email)
+	case "400 REGISTER_INVALID_PASSWORD", "400 RESET_PASSWORD_INVALID_PASSWORD", "400 UPDATE_USER_INVALID_PASSWORD":
+		body["password"] = "short"
+	case "400 VERIFY_USER_BAD_TOKEN", "400 RESET_PASSWORD_BAD_TOKEN":
+		body["token"] = "no token"
+	case "400 VERIFY_USER_ALREADY_VERIFIED":
+		repeat = 2
+	case "401 Unauthorized":
+		a.header = nil
+	case "403 Forbidden":
+		switch {
+		case path == "/users/{id}":
+			a.header = s.credential("web", s.user(false, false))
+		case path == "/users/me" && method == http.MethodGet: // of a backend for verified users alone
+			u := s.user(false, true)
+			a.header = s.credential("strict", u)
+			no := false
+			if _, err := s.users.Update(s.Context(), u.AuthID(), authn.Update[*member]{IsVerified: &no}); err != nil {
+				s.Fatal(err)
+			}
+		default:
+			if a.header == nil || path == "/users/me" {
+				a.header = s.credential("cookie", s.user(false, false))
+			}
+			a.header.Set("Origin", "https://evil.example.com")
+		}
+	case "404 Not_Found":
+		a.path = "/users/987654321"
+	case "409 Conflict":
+		body["name"] = s.user(false, false).Name
+	case "413 Request_Entity_Too_Large":
+		body["padding"] = strings.Repeat("x", 70_000)
+	case "422 missing":
+		for _, first := range []string{"username", "email", "token"} {
+			if _, ok := body[first]; ok {
+				delete(body, first)
+				break
+			}
+		}
+	case "422 invalid":
+		body["email"] = "no address"
+	case "429 Too_Many_Requests":
+		repeat = 30
+		if strings.HasSuffix(path, "/login") {
+			body["password"] = "wrong"
+		}
+	default:
+		return 0, nil, false
+	}
+	s.encode(&a, body)
+	var got int
+	var answer any
+	for range repeat {
+		if got, answer = s.ask(a); got == status {
+			break
+		}
+	}
+	return got, answer, true
+}
+
+// TestEveryDocumentedRefusalHappens replays each example against a server.
+func TestEveryDocumentedRefusalHappens(t *testing.T) {
+	_, parsed := newStage(t)
+	replayed := 0
+	for path, item := range at(parsed, "paths").(map[string]any) {
+		for method, operation := range item.(map[string]any) {
+			for status, response := range at(operation, "responses").(map[string]any) {
+				examples, _ := at(response, "content", "application/json", "examples").(map[string]any)
+				code, err := strconv.Atoi(status)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if code >= 400 && len(examples) == 0 {
+					t.Errorf("%s %s: %s has no example", method, path, status)
+				}
+				for name, example := range examples {
+					t.Run(fmt.Sprintf("%s %s %s %s", method, path, status, name), func(t *testing.T) {
+						s, _ := newStage(t)
+						var got int
+						var answer any
+						ok := true
+						if code == http.StatusServiceUnavailable {
+							a, body := s.good(strings.ToUpper(method), path)
+							s.encode(&a, body)
+							if err := s.users.Flush(t.Context()); err != nil {
+								t.Fatal(err)
+							}
+							s.close()
+							got, answer = s.ask(a)
+						} else {
+							got, answer, ok = s.provoke(strings.ToUpper(method), path, code, name)
+						}
+						if want := at(example, "value"); !ok || got != code || !reflect.DeepEqual(answer, want) {
+							t.Errorf("scenario: %v; %d %v, want %v", ok, got, answer, want)
+						}
+					})
+					replayed++
+				}
+			}
+		}
+	}
+	if replayed < 60 {
+		t.Errorf("%d examples were replayed", replayed)
+	}
+}
+
+// TestEveryDocumentedSuccessHappens does what each route is for.
+func TestEveryDocumentedSuccessHappens(t *testing.T) {
+	s, parsed := newStage(t)
+	for path, item := range at(parsed, "paths").(map[string]any) {
+		for method, operation := range item.(map[string]any) {
+			a, body := s.good(strings.ToUpper(method), path)
+			s.encode(&a, body)
+			got, answer := s.ask(a)
+			response := at(operation, "responses", strconv.Itoa(got))
+			if got >= 300 || response == nil {
+				t.Errorf("%s %s: %d %v", method, path, got, answer)
+				continue
+			}
+			if schema := at(response, "content", "application/json", "schema"); (schema == nil) != (got == http.StatusNoContent) {
+				t.Errorf("%s %s: %d has the schema %v", method, path, got, schema)
+			}
+		}
+	}
+}
