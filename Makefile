@@ -1,7 +1,7 @@
 # make test     every test, on SQLite, Postgres and Redis
 # make lint     format, vet, staticcheck, go.mod
 # make bench    the figures of docs/performance, three rounds of each in turn
-# make browser  the examples with pages, in a real Chromium
+# make browser  the examples with pages, in a real Chromium, and a TypeScript client
 # make fuzz     every fuzz target, for FUZZTIME each
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
