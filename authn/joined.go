@@ -86,9 +86,10 @@ func (j *joiner[U]) byID(ctx context.Context, id string) (U, error) {
 	return f.users[i], nil
 }
 
-// board takes a seat in the last flight of the queue. j.mu is held.
+// board takes a seat in the last flight of the queue, unless it is full or
+// everybody has left it, which has ended its context. j.mu is held.
 func (j *joiner[U]) board(id string) (*flight[U], int) {
-	if n := len(j.queue); n == 0 || len(j.queue[n-1].ids) == batchSize {
+	if n := len(j.queue); n == 0 || len(j.queue[n-1].ids) == batchSize || j.queue[n-1].waiting == 0 {
 		f := &flight[U]{landed: make(chan struct{})}
 		f.ctx, f.cancel = context.WithCancel(context.Background())
 		j.queue = append(j.queue, f)

@@ -224,3 +224,29 @@ func TestAnErrorReachesEveryWaiter(t *testing.T) {
 		}
 	})
 }
+
+// Who hangs up while waiting must not take along who comes after.
+func TestNobodyBoardsAnAbandonedFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, g, first := busyGuard(t)
+		ctx, giveUp := context.WithCancel(t.Context())
+		startLoad(ctx, g, "impatient")
+		giveUp()
+		synctest.Wait()
+		var later []*load
+		for range 63 {
+			later = append(later, startLoad(t.Context(), g, "patient"))
+		}
+		for range first {
+			store.let(nil)
+		}
+		if !later[0].done {
+			store.let(nil)
+		}
+		for _, l := range later {
+			if l.err != nil {
+				t.Fatalf("%v", l.err)
+			}
+		}
+	})
+}

@@ -190,7 +190,7 @@ func (t *Tokens[T, U]) PlainToken(ctx context.Context, token string) (authn.Iden
 	var created time.Time
 	id, err := t.find(ctx, t.plain, token, &created)
 	id.IssuedAt = created
-	return id, err
+	return id, withoutToken(err, token)
 }
 
 // InsertToken keeps a token: [authn.ErrUserNotFound].
@@ -233,6 +233,15 @@ func (t *Tokens[T, U]) DeletePlainToken(ctx context.Context, token string) error
 		return nil
 	}
 	_, err := t.exec(ctx, t.removePlain, token)
+	return withoutToken(err, token)
+}
+
+// withoutToken replaces an error that repeats the token, as a database's does
+// that takes it for a value of another type.
+func withoutToken(err error, token string) error {
+	if err != nil && strings.Contains(err.Error(), token) {
+		return errors.New("userdb: the table of tokens in the clear has another type of column for them")
+	}
 	return err
 }
 

@@ -455,3 +455,38 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// A table that isn't fastapi-users' may have another type for what is looked up
+// in it, and the database's error then repeats the token.
+func TestNoErrorRepeatsAToken(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+		if err := db.Exec(`CREATE TABLE wrong (token ` + map[string]string{"sqlite": "text", "postgres": "uuid"}[db.Name()] + `, created_at timestamp, user_id varchar(36))`).Error; err != nil {
+			t.Fatal(err)
+		}
+		store, err := userdb.New[userdb.User](db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		tokens, err := userdb.NewTokens(store, userdb.TokensConfig{PlainTable: "wrong"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tokens.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		strategy, err := database.New(tokens, database.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := strings.Repeat("t", 43)
+		_, err = strategy.Read(t.Context(), token)
+		for _, err := range []error{err, strategy.Revoke(t.Context(), token)} {
+			if err != nil && strings.Contains(err.Error(), token) {
+				t.Error(err)
+			}
+		}
+	})
+}
