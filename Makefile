@@ -1,4 +1,4 @@
-# make test     every test, on SQLite, Postgres and Redis
+# make test     every test, on SQLite, Postgres and Redis, and in a Chromium
 # make lint     format, vet, staticcheck, go.mod
 # make bench    the figures of docs/performance, three rounds of each in turn
 # make browser  the examples with pages, in a real Chromium, and a TypeScript client
@@ -15,7 +15,8 @@ SHELL = bash
 test:
 	@race=-race; [ "$$(go env CGO_ENABLED)" = 1 ] || { race=; echo 'make: NO RACE DETECTOR, for want of a C compiler: apt-get install gcc libc6-dev | dnf install gcc | xcode-select --install' >&2; }; \
 	set -ex; .ci/with-services go test $$race -shuffle=on ./...; \
-	cd examples/custom-strategy && go test $$race -shuffle=on ./...
+	(cd examples/custom-strategy && go test $$race -shuffle=on ./...)
+	@$(MAKE) --no-print-directory browser
 
 lint:
 	@unformatted=$$(gofmt -l .) && if [ "$$unformatted" ]; then echo 'not formatted (gofmt -w .):' $$unformatted; exit 1; fi
