@@ -158,3 +158,13 @@ func TestWhatIsNotUpgraded(t *testing.T) {
 		}
 	}
 }
+
+// A look-up of the application's own that returns nothing at all lets nobody in,
+// and ends no process.
+func TestALookUpThatFindsNeitherUserNorError(t *testing.T) {
+	w := newWorld(t)
+	u, err := w.users.AuthenticateWith(t.Context(), func(context.Context) (*soul, error) { return nil, nil }, "secret")
+	if u != nil || !errors.Is(err, authn.ErrUnavailable) {
+		t.Errorf("%v, %v", u, err)
+	}
+}

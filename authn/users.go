@@ -130,13 +130,18 @@ func (m *Users[U]) GetByEmail(ctx context.Context, email string) (U, error) {
 	return found(u, err)
 }
 
-// found makes sure that no user is returned beside an error, and that an
+var errNeither = errors.New("authn: a look-up returned neither a user nor an error")
+
+// found makes sure that there is a user or an error, never both, and that an
 // error without a kind is [ErrUnavailable].
 func found[U User](u U, err error) (U, error) {
+	var none U
+	if err == nil && any(u) == any(none) {
+		err = errNeither
+	}
 	if err == nil {
 		return u, nil
 	}
-	var none U
 	if errors.Is(err, ErrUserNotFound) {
 		return none, err
 	}
