@@ -75,7 +75,7 @@ const maxSpellings = 100
 // byExactEmail is ByEmail where one address may be several users'.
 func (s *Store[T, U]) byExactEmail(ctx context.Context, email string) (U, error) {
 	var found []*T
-	err := session(ctx, s.db).Where("lower(?) = lower(?)", s.column(s.mapping.email), email).Limit(maxSpellings).Find(&found).Error
+	err := narrow(session(ctx, s.db), s.isEmail(email)).Limit(maxSpellings).Find(&found).Error
 	if err != nil {
 		return nil, migrated(err)
 	}

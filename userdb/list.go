@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/echo-users/echo-users/authn"
@@ -17,17 +18,19 @@ func (s *Store[T, U]) List(ctx context.Context, q authn.Query) ([]U, error) {
 	if !isStorable(q.Search) {
 		return nil, nil
 	}
-	key := s.column(s.mapping.key)
-	tx := session(ctx, s.db).Order(clause.OrderByColumn{Column: key}).Limit(q.Limit)
+	var conditions []clause.Expression
 	if q.After != "" {
 		after, err := parseKey(s.mapping.key.FieldType, q.After)
 		if err != nil {
 			return nil, authn.ErrUserNotFound
 		}
-		tx = tx.Where(strings.Replace(keyCondition(s.db, s.mapping), "=", ">", 1), key, after)
+		conditions = append(conditions, s.isKey(">", after))
 	}
 	if q.Search != "" {
-		tx = tx.Where(`lower(?) LIKE lower(?) ESCAPE '\'`, s.column(s.mapping.email), "%"+wildcards.Replace(q.Search)+"%")
+		conditions = append(conditions, clause.Expr{
+			SQL:  `lower(?) LIKE lower(?) ESCAPE '\'`,
+			Vars: []any{s.column(s.mapping.email), "%" + wildcards.Replace(q.Search) + "%"},
+		})
 	}
 	for column, want := range map[clause.Column]*bool{
 		s.column(s.mapping.active):    q.Active,
@@ -35,11 +38,14 @@ func (s *Store[T, U]) List(ctx context.Context, q authn.Query) ([]U, error) {
 		s.column(s.mapping.verified):  q.Verified,
 	} {
 		if want != nil {
-			tx = tx.Where(clause.Eq{Column: column, Value: *want})
+			conditions = append(conditions, clause.Eq{Column: column, Value: *want})
 		}
 	}
+	byKey := func(tx *gorm.DB) *gorm.DB {
+		return tx.Order(clause.OrderByColumn{Column: s.column(s.mapping.key), Reorder: true}).Limit(q.Limit)
+	}
 	var found []*T
-	if err := tx.Find(&found).Error; err != nil {
+	if err := narrow(session(ctx, s.db), conditions...).Scopes(byKey).Find(&found).Error; err != nil {
 		return nil, migrated(err)
 	}
 	users := make([]U, len(found))

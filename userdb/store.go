@@ -78,8 +78,7 @@ func (s *Store[T, U]) ByID(ctx context.Context, id string) (U, error) {
 		return only(U(u), s.byID.scan(ctx, key, u))
 	}
 	u := new(T)
-	err = session(ctx, s.db).Where(keyCondition(s.db, s.mapping), s.column(s.mapping.key), key).Take(u).Error
-	return only(U(u), err)
+	return only(U(u), narrow(session(ctx, s.db), s.isKey("=", key)).Take(u).Error)
 }
 
 // ByEmail returns the user with this address, in any letter case as the
@@ -97,7 +96,7 @@ func (s *Store[T, U]) ByEmail(ctx context.Context, email string) (U, error) {
 	if s.byEmail != nil {
 		return only(U(u), s.byEmail.scan(ctx, email, u))
 	}
-	return only(U(u), session(ctx, s.db).Where("lower(?) = lower(?)", s.column(s.mapping.email), email).Take(u).Error)
+	return only(U(u), narrow(session(ctx, s.db), s.isEmail(email)).Take(u).Error)
 }
 
 // Find returns the one user that a condition names, as GORM's Where takes it:
@@ -114,7 +113,7 @@ func (s *Store[T, U]) Find(ctx context.Context, condition string, values ...any)
 		}
 	}
 	var users []*T
-	if err := session(ctx, s.db).Where(condition, values...).Limit(2).Find(&users).Error; err != nil {
+	if err := narrow(session(ctx, s.db), newSession(ctx, s.db).Statement.BuildCondition(condition, values...)...).Limit(2).Find(&users).Error; err != nil {
 		return nil, migrated(err)
 	}
 	switch len(users) {
@@ -195,7 +194,7 @@ func (s *Store[T, U]) conflict(ctx context.Context, email string, owner any) err
 // isTaken reports whether a row other than the owner's has the address.
 func (s *Store[T, U]) isTaken(ctx context.Context, email string, owner any) (bool, error) {
 	// The index sees rows that the model's scopes hide.
-	taken := newSession(ctx, s.db).Table(s.mapping.table).Where("lower(?) = lower(?)", s.column(s.mapping.email), email)
+	taken := newSession(ctx, s.db).Table(s.mapping.table).Where(s.isEmail(email))
 	if owner != nil {
 		taken = taken.Where(clause.Neq{Column: s.column(s.mapping.key), Value: owner})
 	}
@@ -216,7 +215,7 @@ func (s *Store[T, U]) Delete(ctx context.Context, id string) error {
 	key, _ := s.mapping.key.ValueOf(ctx, reflect.ValueOf(u).Elem())
 	deleted, err := s.insist(ctx, func(db *gorm.DB) *gorm.DB {
 		// The condition is explicit: GORM would drop it for a zero key.
-		return db.Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).Delete(u)
+		return narrow(db, clause.Eq{Column: s.column(s.mapping.key), Value: key}).Delete(u)
 	})
 	if err != nil {
 		return s.classify(err)
@@ -225,6 +224,16 @@ func (s *Store[T, U]) Delete(ctx context.Context, id string) error {
 		return authn.ErrUserNotFound
 	}
 	return nil
+}
+
+// isKey is the condition that a key stands so to a value, which was parsed.
+func (s *Store[T, U]) isKey(operator string, value any) clause.Expression {
+	return clause.Expr{SQL: strings.Replace(keyCondition(s.db, s.mapping), "=", operator, 1), Vars: []any{s.column(s.mapping.key), value}}
+}
+
+// isEmail is the condition that an address is this one in any letter case.
+func (s *Store[T, U]) isEmail(email string) clause.Expression {
+	return clause.Expr{SQL: "lower(?) = lower(?)", Vars: []any{s.column(s.mapping.email), email}}
 }
 
 func (s *Store[T, U]) column(f *schema.Field) clause.Column {

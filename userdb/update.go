@@ -114,14 +114,12 @@ func (s *Store[T, U]) writeDifference(ctx context.Context, before, after U) (boo
 		}
 	}
 	written, err := s.write(ctx, func(db *gorm.DB) *gorm.DB {
-		tx := db.Model(after).
-			Where(clause.Eq{Column: s.column(s.mapping.key), Value: key}).
-			Select(columns)
+		unchanged := []clause.Expression{clause.Eq{Column: s.column(s.mapping.key), Value: key}}
 		for _, field := range s.mapping.account() {
 			value, _ := field.ValueOf(ctx, old)
-			tx = tx.Where(clause.Eq{Column: s.column(field), Value: value})
+			unchanged = append(unchanged, clause.Eq{Column: s.column(field), Value: value})
 		}
-		return tx.Updates(after)
+		return narrow(db.Model(after), unchanged...).Select(columns).Updates(after)
 	})
 	if errors.Is(err, errGivenUp) {
 		return false, nil
