@@ -1,6 +1,9 @@
 package authn
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Hooks are the application's own steps, on its own user type and with the
 // request's context. Every field may be nil. [Users.Use] adds a set; the sets
@@ -117,26 +120,28 @@ func (m *Users[U]) Use(h Hooks[U]) {
 	m.hooks = append(m.hooks, h)
 }
 
-// sharesRegistration reports whether any hook needs registration's transaction.
-func (m *Users[U]) sharesRegistration() bool {
+// eachHook asks the sets of hooks in order, until one has an error.
+func (m *Users[U]) eachHook(ask func(h Hooks[U]) error) error {
 	for _, h := range m.hooks {
-		if h.DuringRegister != nil {
-			return true
-		}
-	}
-	return false
-}
-
-func (m *Users[U]) duringRegister(ctx context.Context, u U) error {
-	for _, h := range m.hooks {
-		if h.DuringRegister == nil {
-			continue
-		}
-		if err := h.DuringRegister(ctx, u); err != nil {
+		if err := ask(h); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sharesRegistration reports whether any hook needs registration's transaction.
+func (m *Users[U]) sharesRegistration() bool {
+	return slices.ContainsFunc(m.hooks, func(h Hooks[U]) bool { return h.DuringRegister != nil })
+}
+
+func (m *Users[U]) duringRegister(ctx context.Context, u U) error {
+	return m.eachHook(func(h Hooks[U]) error {
+		if h.DuringRegister == nil {
+			return nil
+		}
+		return h.DuringRegister(ctx, u)
+	})
 }
 
 func (m *Users[U]) afterRegister(ctx context.Context, u U) {
@@ -148,61 +153,44 @@ func (m *Users[U]) afterRegister(ctx context.Context, u U) {
 }
 
 func (m *Users[U]) checkPassword(ctx context.Context, u U, password string) error {
-	for _, h := range m.hooks {
+	return m.eachHook(func(h Hooks[U]) error {
 		if h.CheckPassword == nil {
-			continue
+			return nil
 		}
-		if err := h.CheckPassword(ctx, u, password); err != nil {
-			return err
-		}
-	}
-	return nil
+		return h.CheckPassword(ctx, u, password)
+	})
 }
 
 // welcomes reports whether anybody is greeted.
 func (m *Users[U]) welcomes() bool {
-	for _, h := range m.hooks {
-		if h.Welcome != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.hooks, func(h Hooks[U]) bool { return h.Welcome != nil })
 }
 
 func (m *Users[U]) welcome(ctx context.Context, u U, verify Token) error {
-	for _, h := range m.hooks {
+	return m.eachHook(func(h Hooks[U]) error {
 		if h.Welcome == nil {
-			continue
+			return nil
 		}
-		if err := h.Welcome(ctx, u, verify); err != nil {
-			return err
-		}
-	}
-	return nil
+		return h.Welcome(ctx, u, verify)
+	})
 }
 
 func (m *Users[U]) beforeLogin(ctx context.Context, u U, id Identity) error {
-	for _, h := range m.hooks {
+	return m.eachHook(func(h Hooks[U]) error {
 		if h.BeforeLogin == nil {
-			continue
+			return nil
 		}
-		if err := h.BeforeLogin(ctx, u, id); err != nil {
-			return err
-		}
-	}
-	return nil
+		return h.BeforeLogin(ctx, u, id)
+	})
 }
 
 func (m *Users[U]) afterLogin(ctx context.Context, u U, res *Response) error {
-	for _, h := range m.hooks {
+	return m.eachHook(func(h Hooks[U]) error {
 		if h.AfterLogin == nil {
-			continue
+			return nil
 		}
-		if err := h.AfterLogin(ctx, u, res); err != nil {
-			return err
-		}
-	}
-	return nil
+		return h.AfterLogin(ctx, u, res)
+	})
 }
 
 func (m *Users[U]) afterUpdate(ctx context.Context, u U, changed Changed) {
@@ -214,15 +202,12 @@ func (m *Users[U]) afterUpdate(ctx context.Context, u U, changed Changed) {
 }
 
 func (m *Users[U]) afterRequestVerify(ctx context.Context, u U, token Token) error {
-	for _, h := range m.hooks {
+	return m.eachHook(func(h Hooks[U]) error {
 		if h.AfterRequestVerify == nil {
-			continue
+			return nil
 		}
-		if err := h.AfterRequestVerify(ctx, u, token); err != nil {
-			return err
-		}
-	}
-	return nil
+		return h.AfterRequestVerify(ctx, u, token)
+	})
 }
 
 func (m *Users[U]) afterVerify(ctx context.Context, u U) {
@@ -234,15 +219,12 @@ func (m *Users[U]) afterVerify(ctx context.Context, u U) {
 }
 
 func (m *Users[U]) afterForgotPassword(ctx context.Context, u U, token Token) error {
-	for _, h := range m.hooks {
+	return m.eachHook(func(h Hooks[U]) error {
 		if h.AfterForgotPassword == nil {
-			continue
+			return nil
 		}
-		if err := h.AfterForgotPassword(ctx, u, token); err != nil {
-			return err
-		}
-	}
-	return nil
+		return h.AfterForgotPassword(ctx, u, token)
+	})
 }
 
 func (m *Users[U]) afterResetPassword(ctx context.Context, u U) {
@@ -255,36 +237,25 @@ func (m *Users[U]) afterResetPassword(ctx context.Context, u U) {
 
 // notifies reports whether anybody is told anything.
 func (m *Users[U]) notifies() bool {
-	for _, h := range m.hooks {
-		if h.Notify != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.hooks, func(h Hooks[U]) bool { return h.Notify != nil })
 }
 
 func (m *Users[U]) notify(ctx context.Context, u U, notice Notice) error {
-	for _, h := range m.hooks {
+	return m.eachHook(func(h Hooks[U]) error {
 		if h.Notify == nil {
-			continue
+			return nil
 		}
-		if err := h.Notify(ctx, u, notice); err != nil {
-			return err
-		}
-	}
-	return nil
+		return h.Notify(ctx, u, notice)
+	})
 }
 
 func (m *Users[U]) beforeDelete(ctx context.Context, u U) error {
-	for _, h := range m.hooks {
+	return m.eachHook(func(h Hooks[U]) error {
 		if h.BeforeDelete == nil {
-			continue
+			return nil
 		}
-		if err := h.BeforeDelete(ctx, u); err != nil {
-			return err
-		}
-	}
-	return nil
+		return h.BeforeDelete(ctx, u)
+	})
 }
 
 func (m *Users[U]) afterDelete(ctx context.Context, u U) {
