@@ -21,7 +21,9 @@ type Backend interface {
 // LoginBackend is a [Backend] that can log people in.
 type LoginBackend interface {
 	// Login issues a credential for id and builds the answer that carries it.
-	// Only [Users.Login] calls it, after every gate.
+	// Where id.SessionID is empty, a backend that keeps sessions begins one;
+	// else the credential is one more of that session. Only the manager calls it,
+	// after every gate.
 	Login(ctx context.Context, id Identity) (*Response, error)
 }
 

@@ -38,6 +38,10 @@ var (
 	ErrNotVerified = errors.New("authn: user not verified")
 	// ErrAlreadyVerified: there is nothing left to verify.
 	ErrAlreadyVerified = errors.New("authn: user already verified")
+	// ErrSessionNotFound: the user has no such session.
+	ErrSessionNotFound = errors.New("authn: session not found")
+	// ErrTooManySessions: the user has as many sessions as may be.
+	ErrTooManySessions = errors.New("authn: too many sessions")
 	// ErrNotSupported: the backend, or the manager as it is set up, can't do that.
 	ErrNotSupported = errors.New("authn: not supported")
 

@@ -21,7 +21,7 @@ const (
 )
 
 // Rule is a further demand of a guard: [Verified], [Superuser], [Optional],
-// [Only], [RedirectTo]. A rule of the application's own is [Guard.Require].
+// [Only], [Fresh], [RedirectTo]. A rule of the application's own is [Guard.Require].
 type Rule interface {
 	apply(*demands)
 }
@@ -33,6 +33,7 @@ type demands struct {
 	superuser bool
 	optional  bool
 	only      []string
+	fresh     time.Duration // zero for any
 	loginPage string
 }
 
@@ -91,7 +92,7 @@ type Guard[U User] struct {
 	require  []func(U) error
 
 	// The refusals, made once.
-	nobody, invalid, forbidden, crossSite *HTTPError
+	nobody, invalid, forbidden, stale, crossSite *HTTPError
 }
 
 // CurrentUser makes a guard that recognises users of this status and demands
@@ -116,9 +117,10 @@ func (m *Users[U]) CurrentUser(status Status, rules ...Rule) *Guard[U] {
 			g.backends, g.origins = append(g.backends, b), append(g.origins, origin)
 		}
 	}
-	g.nobody = g.refusal(http.StatusUnauthorized, "", ErrUnauthorized)
-	g.invalid = g.refusal(http.StatusUnauthorized, "invalid_token", ErrUnauthorized)
-	g.forbidden = g.refusal(http.StatusForbidden, "insufficient_scope", ErrForbidden)
+	g.nobody = g.refusal(http.StatusUnauthorized, ErrUnauthorized, "")
+	g.invalid = g.refusal(http.StatusUnauthorized, ErrUnauthorized, "invalid_token")
+	g.forbidden = g.refusal(http.StatusForbidden, ErrForbidden, "insufficient_scope")
+	g.stale = g.newStale()
 	g.crossSite = &HTTPError{Status: http.StatusForbidden, Detail: http.StatusText(http.StatusForbidden), Err: ErrCrossSite}
 	return g
 }
@@ -260,12 +262,16 @@ func (g *Guard[U]) admit(u U, id Identity) error {
 		refused.Err = fmt.Errorf("%w: %w", ErrForbidden, err)
 		return &refused
 	}
+	if g.demands.fresh > 0 && !id.IsFresh(g.users.cfg.Now(), g.demands.fresh) {
+		return g.stale
+	}
 	return nil
 }
 
 // refusal builds a guard's answer, with a challenge for each HTTP
 // authentication scheme among its backends (RFC 9110 §11.6.1, RFC 6750 §3).
-func (g *Guard[U]) refusal(status int, code string, kind error) *HTTPError {
+// parameters are added to a code.
+func (g *Guard[U]) refusal(status int, kind error, code string, parameters ...string) *HTTPError {
 	header := http.Header{}
 	var schemes []string
 	for _, b := range g.backends {
@@ -277,6 +283,9 @@ func (g *Guard[U]) refusal(status int, code string, kind error) *HTTPError {
 		challenge := fmt.Sprintf(`%s realm="%s"`, c.Challenge(), g.users.cfg.Realm)
 		if code != "" {
 			challenge += fmt.Sprintf(`, error="%s"`, code)
+		}
+		for _, parameter := range parameters {
+			challenge += ", " + parameter
 		}
 		header.Add("WWW-Authenticate", challenge)
 	}

@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 )
 
@@ -44,11 +45,18 @@ type Hooks[U User] struct {
 	CheckPassword func(ctx context.Context, u U, password string) error
 
 	// BeforeLogin is a gate of the application's: an error refuses the log-in
-	// before anything is issued. id says how the person authenticated.
+	// before anything is issued. id says how the person authenticated. It is
+	// asked again whenever a credential is renewed; then id.AuthTime is before
+	// id.IssuedAt.
 	BeforeLogin func(ctx context.Context, u U, id Identity) error
 	// AfterLogin may add to the answer. An error refuses the log-in, and what
 	// was issued is revoked where the backend can.
 	AfterLogin func(ctx context.Context, u U, res *Response) error
+
+	// AfterReuse hears that a refresh token of u's was used again after it had
+	// been exchanged, and that its session has ended for it: somebody had a copy
+	// ([ReuseError]).
+	AfterReuse func(ctx context.Context, u U, s Session)
 
 	// AfterUpdate hears what was changed.
 	AfterUpdate func(ctx context.Context, u U, changed Changed)
@@ -191,6 +199,20 @@ func (m *Users[U]) afterLogin(ctx context.Context, u U, res *Response) error {
 		}
 		return h.AfterLogin(ctx, u, res)
 	})
+}
+
+// afterReuse is for a user who is there still.
+func (m *Users[U]) afterReuse(ctx context.Context, s Session) {
+	u, err := m.Get(ctx, s.Subject)
+	if err != nil {
+		m.cfg.Logger.WarnContext(ctx, "authn: a refresh token was used again", slog.String("user", s.Subject), slog.Any("error", err))
+		return
+	}
+	for _, h := range m.hooks {
+		if h.AfterReuse != nil {
+			h.AfterReuse(ctx, u, s)
+		}
+	}
 }
 
 func (m *Users[U]) afterUpdate(ctx context.Context, u U, changed Changed) {

@@ -64,9 +64,9 @@ func AsHTTPError(err error) *HTTPError {
 		status = http.StatusUnauthorized
 	case errors.Is(err, ErrForbidden), errors.Is(err, ErrCrossSite):
 		status = http.StatusForbidden
-	case errors.Is(err, ErrUserNotFound), errors.Is(err, ErrNotSupported):
+	case errors.Is(err, ErrUserNotFound), errors.Is(err, ErrSessionNotFound), errors.Is(err, ErrNotSupported):
 		status = http.StatusNotFound
-	case errors.Is(err, ErrBadCredentials), errors.Is(err, ErrNotVerified), errors.Is(err, ErrAlreadyVerified), errors.As(err, &weak):
+	case errors.Is(err, ErrBadCredentials), errors.Is(err, ErrNotVerified), errors.Is(err, ErrAlreadyVerified), errors.Is(err, ErrTooManySessions), errors.As(err, &weak):
 		status = http.StatusBadRequest
 	case errors.Is(err, ErrUserExists), errors.Is(err, ErrConflict):
 		status = http.StatusConflict

@@ -26,10 +26,14 @@ type Identity struct {
 	AuthTime time.Time
 	// Methods is how the person authenticated (RFC 8176 "amr" values).
 	Methods []string
-	// ExpiresAt is when the credential ends; zero if it never does.
+	// ExpiresAt is when the credential ends; zero if it never does. At issue it
+	// is when the credential must have ended, unless it is zero.
 	ExpiresAt time.Time
 	// Scopes limit what the credential may be used for.
 	Scopes []string
+	// Renewed says that the credential was issued for another one and nothing
+	// else, as [Fresh] wants to know.
+	Renewed bool
 	// Claims is what else a verified token says, as the strategy encodes it;
 	// the strategy's package reads it.
 	Claims string

@@ -78,47 +78,32 @@ func (m *Users[U]) upgradeHash(ctx context.Context, u U, password string) error 
 // answer. Everything that logs people in ends here, whatever authenticated
 // them; methods say what did (RFC 8176), and nothing is issued before every
 // gate is passed. [ErrBadCredentials] for an inactive user, [ErrNotVerified],
-// [ErrNotSupported], [ErrUnavailable], or a hook's own error.
+// [ErrTooManySessions], [ErrNotSupported], [ErrUnavailable], or a hook's own
+// error.
 //
 // The credential carries u's generation, so u must be as it was loaded when
 // the person was authenticated.
 func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...string) (*Response, error) {
-	b, ok := m.Backend(backend)
-	if !ok {
-		return nil, fmt.Errorf("%w: no backend is named %q", ErrNotSupported, backend)
-	}
-	door, ok := Can[LoginBackend](b)
-	if !ok {
-		return nil, fmt.Errorf("%w: log-in at %q", ErrNotSupported, backend)
-	}
-
-	account := u.AuthAccount()
-	if !account.IsActive {
-		return nil, ErrBadCredentials
-	}
-	if !account.IsVerified && RequiresVerified(b) {
-		return nil, ErrNotVerified
+	b, door, err := capability[LoginBackend](m, backend, "log-in")
+	if err != nil {
+		return nil, err
 	}
 	now := m.cfg.Now()
 	id := Identity{
 		Subject:    u.AuthID(),
 		Backend:    backend,
-		Generation: account.Generation,
+		Generation: u.AuthAccount().Generation,
 		IssuedAt:   now,
 		AuthTime:   now,
 		Methods:    methods,
 		User:       u,
 	}
-	if err := m.beforeLogin(ctx, u, id); err != nil {
+	if err := m.passGates(ctx, b, u, id); err != nil {
 		return nil, err
 	}
-
-	res, err := door.Login(ctx, id)
-	if errors.Is(err, ErrUserNotFound) { // deleted since
-		return nil, ErrBadCredentials
-	}
+	res, err := m.issue(ctx, door, id)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
 	if err := m.afterLogin(ctx, u, res); err != nil {
 		if res.Undo == nil {
@@ -137,20 +122,44 @@ func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...st
 	return res, nil
 }
 
+// passGates asks whether a user may get a credential of a backend:
+// [ErrBadCredentials] for an inactive one, [ErrNotVerified], or a hook's own
+// error.
+func (m *Users[U]) passGates(ctx context.Context, b Backend, u U, id Identity) error {
+	account := u.AuthAccount()
+	if !account.IsActive {
+		return ErrBadCredentials
+	}
+	if !account.IsVerified && RequiresVerified(b) {
+		return ErrNotVerified
+	}
+	return m.beforeLogin(ctx, u, id)
+}
+
+// issue has a backend issue a credential to id.User, who has passed the gates.
+func (m *Users[U]) issue(ctx context.Context, door LoginBackend, id Identity) (*Response, error) {
+	res, err := door.Login(ctx, id)
+	switch {
+	case errors.Is(err, ErrUserNotFound): // deleted since
+		return nil, ErrBadCredentials
+	case errors.Is(err, ErrTooManySessions):
+		return nil, err
+	case err != nil:
+		return nil, unavailable(err)
+	}
+	return res, nil
+}
+
 // Logout ends the request's credential at the named backend, or takes it from
 // the client, as far as the backend can: [ErrUnauthorized] without a valid
 // credential of that backend, [ErrForbidden] where it takes verified users
 // alone, [ErrNotSupported], [ErrUnavailable].
 func (m *Users[U]) Logout(r *http.Request, backend string) (*Response, error) {
-	b, ok := m.Backend(backend)
-	if !ok {
-		return nil, fmt.Errorf("%w: no backend is named %q", ErrNotSupported, backend)
+	_, out, err := capability[LogoutBackend](m, backend, "log-out")
+	if err != nil {
+		return nil, err
 	}
-	out, ok := Can[LogoutBackend](b)
-	if !ok {
-		return nil, fmt.Errorf("%w: log-out at %q", ErrNotSupported, backend)
-	}
-	_, r, err := m.CurrentUser(Active, Only(backend)).Check(r)
+	_, r, err = m.CurrentUser(Active, Only(backend)).Check(r)
 	if err != nil {
 		return nil, err
 	}

@@ -18,11 +18,23 @@ type Strategy interface {
 	Read(ctx context.Context, token string) (Identity, error)
 }
 
-// Revoker is a [Strategy] that can end a token before it expires.
+// Revoker is a [Strategy] that can end a token before it expires, or a
+// [Backend] that can ([Users.Revoke]).
 type Revoker interface {
 	// Revoke ends the token. A token that isn't there any more is no error;
 	// a store that can't be reached is.
 	Revoke(ctx context.Context, token string) error
+}
+
+// Renewer is a [Strategy] whose tokens can be renewed with nothing but
+// themselves, up to a time after the person authenticated.
+type Renewer interface {
+	// CanRenew reports whether it does.
+	CanRenew() bool
+	// Renew returns what the token says that comes after one of id: the same
+	// generation and authentication, and Renewed. [ErrInvalidToken] where the
+	// time is up.
+	Renew(id Identity) (Identity, error)
 }
 
 // Token is a credential on its way to the person who logged in. It prints

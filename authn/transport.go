@@ -1,6 +1,9 @@
 package authn
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // MaxCredentialSize is the length in bytes beyond which a credential is
 // refused before anything parses it.
@@ -20,6 +23,26 @@ type Transport interface {
 // the client, as a cookie's.
 type Clearer interface {
 	Clear() *Response
+}
+
+// RefreshTransport is a [Transport] that carries refresh tokens beside access
+// tokens.
+type RefreshTransport interface {
+	Transport
+	// RefreshParameter reports whether a refresh token is a parameter of the
+	// request that uses it, "refresh_token" (RFC 6749 §6). Otherwise
+	// ExtractRefresh finds it.
+	RefreshParameter() bool
+	// ExtractRefresh finds the refresh token in a request's header, as Extract
+	// finds the access token.
+	ExtractRefresh(r *http.Request) (string, error)
+	// CarryRefresh builds the answer to a log-in, or to a refresh, at this time.
+	CarryRefresh(access, refresh Token, now time.Time) (*Response, error)
+}
+
+// RefreshClearer is a [RefreshTransport] that can take both tokens away.
+type RefreshClearer interface {
+	ClearRefresh() *Response
 }
 
 // Challenger is a [Transport], or a [Backend], that HTTP authentication has a

@@ -194,7 +194,15 @@ func (m *Users[U]) Delete(ctx context.Context, id string) error {
 		if refused = m.beforeDelete(ctx, u); refused != nil {
 			return refused
 		}
-		return m.store.Delete(ctx, u.AuthID())
+		if err := m.store.Delete(ctx, u.AuthID()); err != nil {
+			return err
+		}
+		for _, store := range m.sessions { // which may be elsewhere
+			if err := store.DeleteSessions(ctx, u.AuthID(), ""); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return written(err, refused)

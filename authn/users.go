@@ -18,6 +18,7 @@ import (
 type Users[U User] struct {
 	store    Store[U]
 	backends []Backend
+	sessions []SessionStore // of the backends
 	hooks    []Hooks[U]
 	joined   *joiner[U] // nil where loads are not joined
 	runner   *runner
@@ -84,7 +85,7 @@ func New[U User](store Store[U], cfg Config, backends ...Backend) (*Users[U], er
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	m := &Users[U]{store: store, backends: slices.Clone(backends), cfg: cfg}
+	m := &Users[U]{store: store, backends: slices.Clone(backends), sessions: sessionStores(backends), cfg: cfg}
 	m.runner = newRunner(cfg.Background, cfg.Logger)
 	if !cfg.SkipJoinedLoads {
 		m.joined = newJoiner(store)

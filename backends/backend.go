@@ -2,7 +2,6 @@ package backends
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -15,6 +14,7 @@ type Backend struct {
 	name      string
 	transport authn.Transport
 	strategy  authn.Strategy
+	sessions  *sessions // or nil
 }
 
 // New binds a transport to a strategy. It panics where one of them is nil;
@@ -22,7 +22,8 @@ type Backend struct {
 //
 // A strategy with a method ForBackend(name string) [authn.Strategy] gives the
 // one for this backend: strategies whose tokens share a store keep each
-// backend's apart, so that none opens another's.
+// backend's apart, so that none opens another's. A transport with a method
+// ForBackend(name string) [authn.Transport] gives the one for this backend, too.
 func New(name string, transport authn.Transport, strategy authn.Strategy) *Backend {
 	if transport == nil || strategy == nil {
 		panic(fmt.Sprintf("backends: backend %q needs a transport and a strategy", name))
@@ -31,6 +32,11 @@ func New(name string, transport authn.Transport, strategy authn.Strategy) *Backe
 		ForBackend(name string) authn.Strategy
 	}); ok {
 		strategy = many.ForBackend(name)
+	}
+	if many, ok := transport.(interface {
+		ForBackend(name string) authn.Transport
+	}); ok {
+		transport = many.ForBackend(name)
 	}
 	return &Backend{name: name, transport: transport, strategy: strategy}
 }
@@ -55,13 +61,20 @@ func (b *Backend) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	id.Backend = b.name
+	if b.sessions != nil {
+		if err := b.sessions.check(r.Context(), &id); err != nil {
+			return authn.Identity{}, err
+		}
+	}
 	return id, nil
 }
 
 // As sets target, a pointer to an interface, to what transport and strategy
 // can do together, or to one of the two: [authn.LoginBackend] unless the
 // strategy only verifies, [authn.LogoutBackend] where the strategy can revoke
-// or the transport can clear, [authn.Challenger], [authn.OriginChecker],
+// or the transport can clear, [authn.Revoker] where the strategy can, and
+// [authn.RefreshBackend] where it renews; with sessions, all of these and
+// [authn.SessionBackend]; [authn.Challenger], [authn.OriginChecker],
 // [authn.SchemeDescriber], [authn.Transport], [authn.Strategy].
 func (b *Backend) As(target any) bool {
 	switch target := target.(type) {
@@ -70,14 +83,45 @@ func (b *Backend) As(target any) bool {
 			return false
 		}
 		*target = loginBackend{b}
+		if b.sessions != nil {
+			*target = sessionBackend{b}
+		}
 	case *authn.LogoutBackend:
 		out := logoutBackend{Backend: b}
 		out.revoker, _ = b.strategy.(authn.Revoker)
 		out.clearer, _ = b.transport.(authn.Clearer)
+		if b.sessions != nil {
+			*target = sessionLogout{out}
+			break
+		}
 		if out.revoker == nil && out.clearer == nil {
 			return false
 		}
 		*target = out
+	case *authn.Revoker:
+		revoker, ok := b.strategy.(authn.Revoker)
+		if b.sessions != nil {
+			revoker, ok = sessionRevoker{b}, true
+		}
+		if !ok {
+			return false
+		}
+		*target = revoker
+	case *authn.RefreshBackend:
+		renewer, ok := b.strategy.(authn.Renewer)
+		switch {
+		case b.sessions != nil && !b.sessions.cfg.SkipRefresh:
+			*target = refreshBackend{b}
+		case b.sessions == nil && ok && renewer.CanRenew():
+			*target = renewBackend{b, renewer}
+		default:
+			return false
+		}
+	case *authn.SessionBackend:
+		if b.sessions == nil {
+			return false
+		}
+		*target = b.sessions
 	case *authn.Challenger:
 		c, ok := b.transport.(authn.Challenger)
 		if !ok {
@@ -109,22 +153,45 @@ func (b *Backend) As(target any) bool {
 type loginBackend struct{ *Backend }
 
 func (b loginBackend) Login(ctx context.Context, id authn.Identity) (*authn.Response, error) {
-	token, err := b.strategy.Issue(ctx, id)
+	return b.carryNew(ctx, id)
+}
+
+// carryNew builds the answer with a new token.
+func (b *Backend) carryNew(ctx context.Context, id authn.Identity) (*authn.Response, error) {
+	token, err := b.issue(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	revoker, revocable := b.strategy.(authn.Revoker)
 	res, err := b.transport.Carry(token)
 	if err != nil {
-		if revocable {
-			err = errors.Join(err, revoker.Revoke(context.WithoutCancel(ctx), token.Value))
-		}
-		return nil, err
+		return nil, b.withdraw(ctx, token, err)
 	}
-	if revocable {
-		res.Undo = func(ctx context.Context) error { return revoker.Revoke(ctx, token.Value) }
+	if _, ok := b.strategy.(authn.Revoker); ok {
+		res.Undo = func(ctx context.Context) error { return b.revokeToken(ctx, token) }
 	}
 	return res, nil
+}
+
+// issue is where every token comes from.
+func (b *Backend) issue(ctx context.Context, id authn.Identity) (authn.Token, error) {
+	return b.strategy.Issue(ctx, id)
+}
+
+// revokeToken ends a token where the strategy can.
+func (b *Backend) revokeToken(ctx context.Context, token authn.Token) error {
+	if revoker, ok := b.strategy.(authn.Revoker); ok {
+		return revoker.Revoke(ctx, token.Value)
+	}
+	return nil
+}
+
+// withdraw ends a token that can't be handed over for a reason, and returns
+// that; that the token lives on comes before it.
+func (b *Backend) withdraw(ctx context.Context, token authn.Token, reason error) error {
+	if err := b.revokeToken(context.WithoutCancel(ctx), token); err != nil {
+		return fmt.Errorf("%w: %w; %w", authn.ErrUnavailable, err, reason)
+	}
+	return reason
 }
 
 type logoutBackend struct {

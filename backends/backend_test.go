@@ -141,7 +141,10 @@ func TestWhatABackendCan(t *testing.T) {
 			if _, ok := authn.Can[authn.Transport](b); !ok {
 				t.Errorf("%s: no transport", what)
 			}
-			if _, ok := authn.Can[authn.Revoker](b); ok {
+			if _, ok := authn.Can[authn.Revoker](b); ok != (what == "revocable") {
+				t.Errorf("%s: revocation %t", what, ok)
+			}
+			if _, ok := authn.Can[authn.Clearer](b); ok {
 				t.Errorf("%s: what the backend doesn't offer was found", what)
 			}
 		}

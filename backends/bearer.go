@@ -3,6 +3,7 @@ package backends
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/echo-users/echo-users/authn"
 )
@@ -20,6 +21,13 @@ type Bearer struct {
 type bearerToken struct {
 	AccessToken string `json:"access_token"`
 	TokenType   string `json:"token_type"`
+}
+
+// refreshableToken is the answer where there is a refresh token (RFC 6749 §5.1).
+type refreshableToken struct {
+	bearerToken
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	RefreshToken string `json:"refresh_token"`
 }
 
 // Extract finds the token of the Authorization header. The scheme is matched
@@ -58,6 +66,24 @@ func (Bearer) Carry(t authn.Token) (*authn.Response, error) {
 	return &authn.Response{
 		Status: http.StatusOK,
 		Body:   bearerToken{AccessToken: t.Value, TokenType: "bearer"},
+	}, nil
+}
+
+// RefreshParameter returns true.
+func (Bearer) RefreshParameter() bool { return true }
+
+// ExtractRefresh finds none: it is a parameter.
+func (Bearer) ExtractRefresh(*http.Request) (string, error) { return "", authn.ErrNoCredential }
+
+// CarryRefresh answers with both tokens as JSON.
+func (b Bearer) CarryRefresh(access, refresh authn.Token, now time.Time) (*authn.Response, error) {
+	return &authn.Response{
+		Status: http.StatusOK,
+		Body: refreshableToken{
+			bearerToken:  bearerToken{AccessToken: access.Value, TokenType: "bearer"},
+			ExpiresIn:    int64(access.ExpiresAt.Sub(now) / time.Second),
+			RefreshToken: refresh.Value,
+		},
 	}, nil
 }
 

@@ -39,6 +39,14 @@ type CookieConfig struct {
 	// host. Everything that runs there can act for the user.
 	TrustedOrigins []string
 
+	// RefreshName is the name of the cookie with the refresh token, where the
+	// backend keeps sessions ([WithSessions]). Defaults to Name with "_refresh"
+	// after it, and "__Secure-" in place of "__Host-", which has no Path.
+	RefreshName string
+	// RefreshPath is where browsers send that cookie: the path of the route that
+	// renews, as browsers see it. Defaults to "/auth/<name of the backend>/refresh".
+	RefreshPath string
+
 	// InsecureHTTP lets the cookie travel without TLS, for development. Some
 	// browsers take http://localhost for secure, and do without it.
 	InsecureHTTP bool
@@ -46,6 +54,8 @@ type CookieConfig struct {
 	// Now is the clock. Defaults to [time.Now].
 	Now func() time.Time
 }
+
+const hostPrefix = "__Host-"
 
 // Cookie is the transport of browsers: the answer to a log-in sets a cookie
 // (RFC 6265), and the answer to a log-out removes it. It counts as no
@@ -71,6 +81,12 @@ func NewCookie(cfg CookieConfig) (*Cookie, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.RefreshName == "" {
+		cfg.RefreshName = cfg.Name + "_refresh"
+		if len(cfg.Name) > len(hostPrefix) && strings.EqualFold(cfg.Name[:len(hostPrefix)], hostPrefix) {
+			cfg.RefreshName = "__Secure-" + cfg.RefreshName[len(hostPrefix):]
+		}
+	}
 	prefix := strings.ToLower(cfg.Name) // browsers compare it so
 	switch {
 	case cfg.MaxAge < 0 || 0 < cfg.MaxAge && cfg.MaxAge < time.Second:
@@ -92,8 +108,10 @@ func NewCookie(cfg CookieConfig) (*Cookie, error) {
 			return nil, fmt.Errorf("backends: trusted origins: %w", err)
 		}
 	}
-	if err := c.cookie("value", time.Hour).Valid(); err != nil {
-		return nil, fmt.Errorf("backends: %w", err)
+	for _, cookie := range []*http.Cookie{c.cookie("value", time.Hour), c.refreshCookie("value", time.Hour)} {
+		if err := cookie.Valid(); err != nil {
+			return nil, fmt.Errorf("backends: %w", err)
+		}
 	}
 	return c, nil
 }
@@ -101,9 +119,16 @@ func NewCookie(cfg CookieConfig) (*Cookie, error) {
 // Extract finds the token in the request's cookies. Two different values of
 // one name count as [authn.ErrInvalidToken]: another host or path has set one
 // of them.
-func (c *Cookie) Extract(r *http.Request) (string, error) {
+func (c *Cookie) Extract(r *http.Request) (string, error) { return extract(r, c.cfg.Name) }
+
+// ExtractRefresh finds the refresh token, as Extract finds the access token.
+func (c *Cookie) ExtractRefresh(r *http.Request) (string, error) {
+	return extract(r, c.cfg.RefreshName)
+}
+
+func extract(r *http.Request, name string) (string, error) {
 	var token string
-	for _, cookie := range r.CookiesNamed(c.cfg.Name) {
+	for _, cookie := range r.CookiesNamed(name) {
 		switch {
 		case token == "":
 			token = cookie.Value
@@ -123,24 +148,67 @@ func (c *Cookie) Extract(r *http.Request) (string, error) {
 // Carry answers 204 and sets the cookie.
 func (c *Cookie) Carry(t authn.Token) (*authn.Response, error) {
 	maxAge := c.cfg.MaxAge
-	if maxAge == 0 && !t.ExpiresAt.IsZero() {
-		maxAge = t.ExpiresAt.Sub(c.cfg.Now()) + time.Second - 1 // rounded up
+	if maxAge == 0 {
+		maxAge = c.lifetime(t, c.cfg.Now())
 	}
 	if c.cfg.Session {
 		maxAge = 0
 	}
-	cookie := c.cookie(t.Value, maxAge)
-	if err := cookie.Valid(); err != nil || t.Value == "" {
-		return nil, errors.New("backends: the token has characters that no cookie can hold")
+	return set(c.cookie(t.Value, maxAge))
+}
+
+// CarryRefresh answers 204 and sets both cookies. Each lasts as long as its
+// token; MaxAge is for the refresh token's, and the access token's ends no later.
+func (c *Cookie) CarryRefresh(access, refresh authn.Token, now time.Time) (*authn.Response, error) {
+	short, long := c.lifetime(access, now), c.lifetime(refresh, now)
+	if c.cfg.MaxAge > 0 {
+		short, long = min(short, c.cfg.MaxAge), c.cfg.MaxAge
 	}
-	return set(cookie), nil
+	if c.cfg.Session {
+		short, long = 0, 0
+	}
+	return set(c.cookie(access.Value, short), c.refreshCookie(refresh.Value, long))
+}
+
+// lifetime is how long a token lasts, rounded up to seconds; zero for ever.
+func (c *Cookie) lifetime(t authn.Token, now time.Time) time.Duration {
+	if t.ExpiresAt.IsZero() {
+		return 0
+	}
+	return t.ExpiresAt.Sub(now) + time.Second - 1
+}
+
+// RefreshParameter returns false: the refresh token is in a cookie of its own.
+func (*Cookie) RefreshParameter() bool { return false }
+
+// ForBackend returns the transport for a backend of this name, where
+// [CookieConfig.RefreshPath] says nothing else.
+func (c *Cookie) ForBackend(name string) authn.Transport {
+	if c.cfg.RefreshPath != "" {
+		return c
+	}
+	named := *c
+	named.cfg.RefreshPath = "/auth/" + name + "/refresh"
+	return &named
 }
 
 // Clear answers 204 and removes the cookie.
 func (c *Cookie) Clear() *authn.Response {
-	cookie := c.cookie("", 0)
+	return &authn.Response{Status: http.StatusNoContent, Header: http.Header{"Set-Cookie": {gone(c.cookie("", 0))}}}
+}
+
+// ClearRefresh answers 204 and removes both cookies.
+func (c *Cookie) ClearRefresh() *authn.Response {
+	return &authn.Response{
+		Status: http.StatusNoContent,
+		Header: http.Header{"Set-Cookie": {gone(c.cookie("", 0)), gone(c.refreshCookie("", 0))}},
+	}
+}
+
+// gone is what removes a cookie.
+func gone(cookie *http.Cookie) string {
 	cookie.MaxAge = -1 // Max-Age=0
-	return set(cookie)
+	return cookie.String()
 }
 
 func (c *Cookie) cookie(value string, maxAge time.Duration) *http.Cookie {
@@ -157,11 +225,23 @@ func (c *Cookie) cookie(value string, maxAge time.Duration) *http.Cookie {
 	}
 }
 
-func set(cookie *http.Cookie) *authn.Response {
-	return &authn.Response{
-		Status: http.StatusNoContent,
-		Header: http.Header{"Set-Cookie": {cookie.String()}},
+// refreshCookie is a cookie for the route that renews alone.
+func (c *Cookie) refreshCookie(value string, maxAge time.Duration) *http.Cookie {
+	cookie := c.cookie(value, maxAge)
+	cookie.Name, cookie.Path = c.cfg.RefreshName, c.cfg.RefreshPath
+	return cookie
+}
+
+// set answers 204 and sets cookies.
+func set(cookies ...*http.Cookie) (*authn.Response, error) {
+	header := http.Header{}
+	for _, cookie := range cookies {
+		if err := cookie.Valid(); err != nil || cookie.Value == "" {
+			return nil, errors.New("backends: the token has characters that no cookie can hold")
+		}
+		header.Add("Set-Cookie", cookie.String())
 	}
+	return &authn.Response{Status: http.StatusNoContent, Header: header}, nil
 }
 
 // CheckOrigin returns [authn.ErrCrossSite] as [http.CrossOriginProtection]

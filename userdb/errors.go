@@ -40,6 +40,14 @@ func migrated(err error) error {
 	return err
 }
 
+// sessionsMigrated is migrated for the sessions' table.
+func sessionsMigrated(err error) error {
+	if isMissing(err) {
+		return fmt.Errorf("%w: %w (has Sessions.Migrate been run?)", ErrNotMigrated, err)
+	}
+	return err
+}
+
 // tokensMigrated is migrated for the tokens' tables.
 func tokensMigrated(err error) error {
 	if isMissing(err) {

@@ -62,46 +62,20 @@ func NewTokens[T any, U interface {
 		return nil, fmt.Errorf("userdb: tokens in the clear and hashes can't both be in table %q: a hash would be a token", t.table)
 	}
 	t.hashed = t.newLookup(t.table, "token_hash", "generation", "session_id", "issued_at", "auth_time", "expires_at", "used_at", "methods", "scopes")
-	t.insert = t.sql("INSERT INTO", name(t.table), "(token_hash, user_id, generation, session_id, issued_at, auth_time, expires_at, used_at, methods, scopes) VALUES (",
+	t.insert = store.sql("INSERT INTO", name(t.table), "(token_hash, user_id, generation, session_id, issued_at, auth_time, expires_at, used_at, methods, scopes) VALUES (",
 		value, ",", value, ",", value, ",", value, ",", value, ",", value, ",", value, ",", value, ",", value, ",", value, ")")
-	t.touch = t.sql("UPDATE", name(t.table), "SET used_at =", value, "WHERE token_hash =", value, "AND used_at <=", value)
-	t.remove = t.sql("DELETE FROM", name(t.table), "WHERE token_hash =", value)
+	t.touch = store.sql("UPDATE", name(t.table), "SET used_at =", value, "WHERE token_hash =", value, "AND used_at <=", value)
+	t.remove = store.sql("DELETE FROM", name(t.table), "WHERE token_hash =", value)
 	expired := []any{"DELETE FROM", name(t.table), "WHERE token_hash IN (SELECT token_hash FROM", name(t.table), "WHERE expires_at <=", value, "ORDER BY expires_at LIMIT", value}
 	if store.db.Name() == "postgres" { // who sweeps at the same time takes others
 		expired = append(expired, "FOR UPDATE SKIP LOCKED")
 	}
-	t.sweep = t.sql(append(expired, ")")...)
+	t.sweep = store.sql(append(expired, ")")...)
 	if cfg.PlainTable != "" {
 		t.plain = t.newLookup(cfg.PlainTable, "token", "created_at")
-		t.removePlain = t.sql("DELETE FROM", name(cfg.PlainTable), "WHERE token =", value)
+		t.removePlain = store.sql("DELETE FROM", name(cfg.PlainTable), "WHERE token =", value)
 	}
 	return t, nil
-}
-
-type name string
-
-type placeholder struct{}
-
-// value stands for a value in sql.
-var value placeholder
-
-// sql joins parts of a statement in the database's dialect.
-func (t *Tokens[T, U]) sql(parts ...any) string {
-	stmt := newStatement(t.store.db)
-	for i, part := range parts {
-		if i > 0 {
-			stmt.WriteByte(' ')
-		}
-		switch part := part.(type) {
-		case name:
-			stmt.WriteQuoted(string(part))
-		case placeholder:
-			stmt.AddVar(stmt, "")
-		case string:
-			stmt.WriteString(part)
-		}
-	}
-	return stmt.SQL.String()
 }
 
 // tokenLookup selects columns of a token, and then the user's; where users
@@ -253,16 +227,8 @@ func (t *Tokens[T, U]) DeleteExpired(ctx context.Context, by time.Time, n int) (
 }
 
 func (t *Tokens[T, U]) exec(ctx context.Context, query string, values ...any) (rows int64, err error) {
-	ctx, cancel := bounded(ctx, t.store.timeout)
-	defer cancel()
-	if err := makePlain(values); err != nil {
-		return 0, err
-	}
-	result, err := poolOf(ctx, t.store.db).ExecContext(ctx, query, values...)
-	if err != nil {
-		return 0, tokensMigrated(err)
-	}
-	return result.RowsAffected()
+	rows, err = t.store.exec(ctx, query, values...)
+	return rows, tokensMigrated(err)
 }
 
 // Migrate creates the table of tokens, unless it is there. The users' must be
@@ -275,14 +241,8 @@ func (t *Tokens[T, U]) Migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		blob := "blob"
-		if tx.Name() == "postgres" {
-			blob = "bytea"
-		}
-		plain := t.table[strings.LastIndexByte(t.table, '.')+1:]
-		index := func(column string) string {
-			return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (%s)", m.quote(shorten("ix_"+plain+"_"+column)), m.quote(t.table), column)
-		}
+		blob := blobType(tx)
+		index := func(column string) string { return m.createIndex(t.table, column) }
 		return runOnce(tx,
 			fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s (
 				token_hash %s PRIMARY KEY,

@@ -108,7 +108,9 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 	}
 	token := opaque.New()
 	id.User, id.Loaded = nil, nil
-	id.ExpiresAt = s.cfg.Now().Add(s.cfg.Lifetime)
+	if end := s.cfg.Now().Add(s.cfg.Lifetime); id.ExpiresAt.IsZero() || end.Before(id.ExpiresAt) {
+		id.ExpiresAt = end
+	}
 	if err := s.store.InsertToken(ctx, opaque.Hash(s.cfg.Audience, token), id); err != nil {
 		return authn.Token{}, err
 	}

@@ -24,6 +24,7 @@ type claims struct {
 	audience, methods                        []string
 	expiresAt, notBefore, issuedAt, authTime time.Time
 	generation                               int64
+	renewed                                  bool
 }
 
 // set takes one claim. Names are exact; other claims are the application's.
@@ -54,6 +55,8 @@ func (c *claims) set(name string, value []byte) (err error) {
 		c.sessionID, err = text(value)
 	case "amr":
 		c.methods, err = texts(value)
+	case "renewed":
+		c.renewed = string(value) != "false" && string(value) != "null"
 	case "scope":
 		c.scope, err = text(value)
 	}
@@ -63,7 +66,7 @@ func (c *claims) set(name string, value []byte) (err error) {
 // reserved are the names that custom claims can't have, in any letter case.
 var reserved = []string{
 	"iss", "sub", "user_id", "aud", "exp", "nbf", "iat", "jti",
-	"auth_time", "gen", "sid", "amr", "scope",
+	"auth_time", "gen", "sid", "amr", "scope", "renewed",
 }
 
 // owner is the user's id: sub, or user_id where there is none.
@@ -84,6 +87,7 @@ func (c *claims) identity() authn.Identity {
 		AuthTime:   c.authTime,
 		Methods:    c.methods,
 		ExpiresAt:  c.expiresAt,
+		Renewed:    c.renewed,
 		Scopes:     strings.Fields(c.scope),
 	}
 	if id.AuthTime.IsZero() {

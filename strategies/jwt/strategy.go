@@ -37,6 +37,13 @@ type Config struct {
 	// Leeway is how far clocks may differ at exp and nbf. Defaults to zero;
 	// at most five minutes.
 	Leeway time.Duration
+	// RenewFor is how long after the log-in a valid token gets a fresh one for
+	// nothing but itself ([Strategy.Renew]), and when the last of them ends.
+	// Whoever has a copy of one can go on with it until then; refresh tokens
+	// ([backends.WithSessions]) notice that. Defaults to not at all.
+	//
+	// [backends.WithSessions]: https://pkg.go.dev/github.com/echo-users/echo-users/backends#WithSessions
+	RenewFor time.Duration
 	// Claims adds claims of the application's own; see [ClaimsOf].
 	Claims ClaimsFunc
 
@@ -76,6 +83,9 @@ func New(key Key, cfg Config) (*Strategy, error) {
 	}
 	if cfg.Lifetime < 0 || 0 < cfg.Lifetime && cfg.Lifetime < time.Second {
 		return nil, errors.New("jwt: the lifetime must be at least a second") // exp counts seconds
+	}
+	if cfg.RenewFor < 0 {
+		return nil, errors.New("jwt: RenewFor must not be negative")
 	}
 	if cfg.Leeway < 0 || cfg.Leeway > maxLeeway {
 		return nil, fmt.Errorf("jwt: the leeway must be between 0 and %v", maxLeeway)
@@ -122,7 +132,13 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 	set["iat"] = now.Unix()
 	var expiresAt time.Time
 	if s.cfg.Lifetime > 0 {
-		expiresAt = now.Add(s.cfg.Lifetime).Truncate(time.Second) // as exp says it
+		expiresAt = now.Add(s.cfg.Lifetime)
+	}
+	if !id.ExpiresAt.IsZero() && (expiresAt.IsZero() || id.ExpiresAt.Before(expiresAt)) {
+		expiresAt = id.ExpiresAt
+	}
+	if !expiresAt.IsZero() {
+		expiresAt = expiresAt.Truncate(time.Second) // as exp says it
 		set["exp"] = expiresAt.Unix()
 	}
 	if len(s.cfg.Audience) > 0 {
@@ -143,6 +159,9 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 	if len(id.Methods) > 0 {
 		set["amr"] = id.Methods
 	}
+	if id.Renewed {
+		set["renewed"] = true
+	}
 	if len(id.Scopes) > 0 {
 		set["scope"] = strings.Join(id.Scopes, " ")
 	}
@@ -160,6 +179,21 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 		return authn.Token{}, err
 	}
 	return authn.Token{Value: value, ExpiresAt: expiresAt}, nil
+}
+
+// CanRenew reports whether [Config.RenewFor] lets tokens be renewed.
+func (s *Strategy) CanRenew() bool { return s.cfg.RenewFor > 0 && s.CanIssue() }
+
+// Renew returns what the token says that comes after one of id: the same but
+// for times. [authn.ErrInvalidToken] where the log-in is too long ago, or
+// unknown.
+func (s *Strategy) Renew(id authn.Identity) (authn.Identity, error) {
+	end := id.AuthTime.Add(s.cfg.RenewFor)
+	if !s.CanRenew() || id.AuthTime.IsZero() || !s.cfg.Now().Before(end) {
+		return authn.Identity{}, errExpired
+	}
+	id.Renewed, id.ExpiresAt, id.Claims = true, end, ""
+	return id, nil
 }
 
 // Read verifies a token: signature first, then its claims. Whatever is wrong

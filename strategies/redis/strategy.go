@@ -147,7 +147,11 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	token := opaque.New()
-	expires := s.cfg.Now().Add(s.cfg.Lifetime)
+	now := s.cfg.Now()
+	expires := now.Add(s.cfg.Lifetime)
+	if !id.ExpiresAt.IsZero() && id.ExpiresAt.Before(expires) {
+		expires = id.ExpiresAt
+	}
 	stored, err := json.Marshal(record{
 		Subject: id.Subject, Generation: id.Generation, SessionID: id.SessionID,
 		IssuedAt: toNanos(id.IssuedAt), AuthTime: toNanos(id.AuthTime), ExpiresAt: toNanos(expires),
@@ -156,7 +160,7 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 	if err != nil {
 		return authn.Token{}, err
 	}
-	if err := s.client.Set(ctx, s.key(token), stored, s.cfg.Lifetime).Err(); err != nil {
+	if err := s.client.Set(ctx, s.key(token), stored, max(expires.Sub(now), time.Millisecond)).Err(); err != nil {
 		return authn.Token{}, s.away(ctx, err)
 	}
 	return authn.Token{Value: token, ExpiresAt: expires}, nil

@@ -1,0 +1,73 @@
+package userdb
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"gorm.io/gorm"
+)
+
+// name is a name in sql, of a table or a column.
+type name string
+
+type placeholder int
+
+// value stands for a value in sql, and keyValue for a key of a user.
+const (
+	value placeholder = iota
+	keyValue
+)
+
+// sql joins parts of a statement in the database's dialect.
+func (s *Store[T, U]) sql(parts ...any) string {
+	stmt := newStatement(s.db)
+	for i, part := range parts {
+		if i > 0 {
+			stmt.WriteByte(' ')
+		}
+		switch part := part.(type) {
+		case name:
+			stmt.WriteQuoted(string(part))
+		case placeholder:
+			if part == keyValue && s.db.Name() == "postgres" && hasIntegerKey(s.mapping) {
+				stmt.WriteString("CAST(") // see keyCondition
+				stmt.AddVar(stmt, "")
+				stmt.WriteString(" AS bigint)")
+			} else {
+				stmt.AddVar(stmt, "")
+			}
+		case string:
+			stmt.WriteString(part)
+		}
+	}
+	return stmt.SQL.String()
+}
+
+// exec runs a statement past GORM, and returns how many rows it has written.
+func (s *Store[T, U]) exec(ctx context.Context, query string, values ...any) (int64, error) {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
+	if err := makePlain(values); err != nil {
+		return 0, err
+	}
+	result, err := poolOf(ctx, s.db).ExecContext(ctx, query, values...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// blobType is the type of a column of bytes.
+func blobType(db *gorm.DB) string {
+	if db.Name() == "postgres" {
+		return "bytea"
+	}
+	return "blob"
+}
+
+// createIndex is the statement that makes an index of one column.
+func (m *migrator) createIndex(table, column string) string {
+	plain := table[strings.LastIndexByte(table, '.')+1:]
+	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (%s)", m.quote(shorten("ix_"+plain+"_"+column)), m.quote(table), column)
+}
