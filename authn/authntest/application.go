@@ -74,7 +74,7 @@ type Outbox[U authn.User] struct {
 
 // Event is one thing that happened.
 type Event struct {
-	// Kind is "register", "welcome", "login", "update", "request-verify", "verify",
+	// Kind is "register", "welcome", "login", "reuse", "update", "request-verify", "verify",
 	// "forgot-password", "reset-password", "delete", or that of an
 	// [authn.Notice].
 	Kind string
@@ -109,6 +109,7 @@ func (o *Outbox[U]) Hooks() authn.Hooks[U] {
 		AfterRegister: hears("register"),
 		Welcome:       mails("welcome"),
 		AfterLogin:    func(_ context.Context, u U, _ *authn.Response) error { note(of("login", u)); return nil },
+		AfterReuse:    func(_ context.Context, u U, _ authn.Session) { note(of("reuse", u)) },
 		AfterUpdate: func(_ context.Context, u U, changed authn.Changed) {
 			e := of("update", u)
 			e.Changed = changed

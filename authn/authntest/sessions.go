@@ -15,19 +15,19 @@ import (
 	"github.com/echo-users/echo-users/authn"
 )
 
-// Sessions is a store of sessions in memory, for tests. Its zero value is
+// MemorySessions is a store of sessions in memory, for tests. Its zero value is
 // empty. It passes [TestSessions].
-type Sessions struct {
+type MemorySessions struct {
 	mu   sync.Mutex
 	kept []authn.Session // in the order of log-ins
 }
 
-func (s *Sessions) index(subject, id string) int {
+func (s *MemorySessions) index(subject, id string) int {
 	return slices.IndexFunc(s.kept, func(kept authn.Session) bool { return kept.Subject == subject && kept.ID == id })
 }
 
 // InsertSession keeps a session.
-func (s *Sessions) InsertSession(ctx context.Context, session authn.Session, now time.Time, limit authn.SessionLimit) error {
+func (s *MemorySessions) InsertSession(ctx context.Context, session authn.Session, now time.Time, limit authn.SessionLimit) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -64,7 +64,7 @@ func copyOf(s authn.Session) authn.Session {
 }
 
 // Session returns a session.
-func (s *Sessions) Session(ctx context.Context, subject, id string) (authn.Session, error) {
+func (s *MemorySessions) Session(ctx context.Context, subject, id string) (authn.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -78,7 +78,7 @@ func (s *Sessions) Session(ctx context.Context, subject, id string) (authn.Sessi
 }
 
 // Sessions returns all sessions of a user.
-func (s *Sessions) Sessions(ctx context.Context, subject string) ([]authn.Session, error) {
+func (s *MemorySessions) Sessions(ctx context.Context, subject string) ([]authn.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []authn.Session
@@ -91,7 +91,7 @@ func (s *Sessions) Sessions(ctx context.Context, subject string) ([]authn.Sessio
 }
 
 // UpdateSession writes what may change of a session.
-func (s *Sessions) UpdateSession(ctx context.Context, session authn.Session, _ time.Time) (bool, error) {
+func (s *MemorySessions) UpdateSession(ctx context.Context, session authn.Session, _ time.Time) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -109,7 +109,7 @@ func (s *Sessions) UpdateSession(ctx context.Context, session authn.Session, _ t
 }
 
 // DeleteSession ends a session.
-func (s *Sessions) DeleteSession(ctx context.Context, subject, id string) error {
+func (s *MemorySessions) DeleteSession(ctx context.Context, subject, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -124,7 +124,7 @@ func (s *Sessions) DeleteSession(ctx context.Context, subject, id string) error 
 }
 
 // DeleteSessions ends all sessions of a user but one.
-func (s *Sessions) DeleteSessions(ctx context.Context, subject, but string) error {
+func (s *MemorySessions) DeleteSessions(ctx context.Context, subject, but string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {

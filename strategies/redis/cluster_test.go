@@ -146,6 +146,13 @@ func TestClusterThatLosesAMaster(t *testing.T) {
 	s, err := redis.New(client, redis.Config{PlainPrefix: redis.PlainPrefix})
 	must(t, err)
 	authntest.TestStrategy(t, func(*testing.T) authn.Strategy { return s })
+	var users int
+	authntest.TestSessions(t, func(t *testing.T) (authn.SessionStore, string, string) {
+		sessions, err := redis.NewSessions(client, redis.SessionsConfig{})
+		must(t, err)
+		users++
+		return sessions, fmt.Sprint("ann", users), fmt.Sprint("bob", users)
+	})
 
 	alive, revoked := map[string]string{}, []string{}
 	for i := range 60 {

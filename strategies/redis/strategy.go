@@ -161,7 +161,7 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 		return authn.Token{}, err
 	}
 	if err := s.client.Set(ctx, s.key(token), stored, max(expires.Sub(now), time.Millisecond)).Err(); err != nil {
-		return authn.Token{}, s.away(ctx, err)
+		return authn.Token{}, away(ctx, s.client, err)
 	}
 	return authn.Token{Value: token, ExpiresAt: expires}, nil
 }
@@ -178,7 +178,7 @@ func (s *Strategy) Read(ctx context.Context, token string) (authn.Identity, erro
 		return s.readPlain(ctx, token)
 	}
 	if err != nil {
-		return authn.Identity{}, s.away(ctx, err)
+		return authn.Identity{}, away(ctx, s.client, err)
 	}
 	var r record
 	if err := json.Unmarshal(stored, &r); err != nil {
@@ -206,7 +206,7 @@ func (s *Strategy) readPlain(ctx context.Context, token string) (authn.Identity,
 		return authn.Identity{}, authn.ErrInvalidToken
 	}
 	if err != nil {
-		return authn.Identity{}, s.away(ctx, err)
+		return authn.Identity{}, away(ctx, s.client, err)
 	}
 	return authn.Identity{Subject: subject}, nil
 }
@@ -224,7 +224,7 @@ func (s *Strategy) Revoke(ctx context.Context, token string) error {
 	}
 	for _, key := range keys { // one by one: in a Cluster they are on different servers
 		if err := s.client.Del(ctx, key).Err(); err != nil {
-			return s.away(ctx, err)
+			return away(ctx, s.client, err)
 		}
 	}
 	return nil
@@ -232,8 +232,8 @@ func (s *Strategy) Revoke(ctx context.Context, token string) error {
 
 // away returns the error, and has a Cluster's client look who is a master now:
 // by itself it does so once a minute, and where a server redirects it.
-func (s *Strategy) away(ctx context.Context, err error) error {
-	if cluster, ok := s.client.(*goredis.ClusterClient); ok {
+func away(ctx context.Context, client goredis.UniversalClient, err error) error {
+	if cluster, ok := client.(*goredis.ClusterClient); ok && err != nil {
 		cluster.ReloadState(context.WithoutCancel(ctx))
 	}
 	return err
