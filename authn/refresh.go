@@ -42,18 +42,35 @@ func (e *ReuseError) Unwrap() error { return ErrInvalidToken }
 // has for that, loads the user, asks the gates of a log-in, and only then has
 // the backend exchange it. token is empty unless it is a parameter of the
 // request ([RefreshBackend]). [ErrNoCredential]; [ErrInvalidToken], also for
-// users who are gone or inactive; [ErrNotVerified]; [ErrCrossSite];
-// [ErrNotSupported]; [ErrUnavailable]; or a hook's own error.
+// users who are gone or inactive; both as a 401 with the challenge of a guard;
+// [ErrNotVerified]; [ErrCrossSite]; [ErrNotSupported]; [ErrUnavailable]; or a
+// hook's own error.
 func (m *Users[U]) Refresh(r *http.Request, backend, token string) (*Response, error) {
 	b, door, err := capability[RefreshBackend](m, backend, "refresh")
 	if err != nil {
 		return nil, err
 	}
+	res, err := m.refresh(r, b, door, token)
+	if err == nil || errors.Is(err, ErrUnavailable) {
+		return res, err
+	}
+	guard := m.CurrentUser(Active, Only(backend))
+	for kind, refusal := range map[error]*HTTPError{ErrInvalidToken: guard.invalid, ErrNoCredential: guard.nobody} {
+		if errors.Is(err, kind) {
+			answer := *refusal
+			answer.Err = err
+			return nil, &answer
+		}
+	}
+	return nil, err
+}
+
+func (m *Users[U]) refresh(r *http.Request, b Backend, door RefreshBackend, token string) (*Response, error) {
 	if len(token) > MaxCredentialSize {
 		return nil, ErrInvalidToken
 	}
 	if !door.RefreshParameter() {
-		if err := m.CheckOrigin(r, backend); err != nil {
+		if err := m.CheckOrigin(r, b.Name()); err != nil {
 			return nil, err
 		}
 	}
@@ -66,7 +83,7 @@ func (m *Users[U]) Refresh(r *http.Request, backend, token string) (*Response, e
 	if err != nil {
 		return nil, err
 	}
-	id.Backend, id.IssuedAt, id.User, id.Loaded = backend, m.cfg.Now(), u, nil
+	id.Backend, id.IssuedAt, id.User, id.Loaded = b.Name(), m.cfg.Now(), u, nil
 	if err := m.passGates(ctx, b, u, id); err != nil {
 		if errors.Is(err, ErrBadCredentials) {
 			err = ErrInvalidToken

@@ -75,6 +75,8 @@ type SessionStore interface {
 type SessionBackend interface {
 	// SessionStore returns where they are.
 	SessionStore() SessionStore
+	// SessionLimit returns how many a user may have.
+	SessionLimit() SessionLimit
 }
 
 // sessionStores returns the stores of the backends' sessions, each once.

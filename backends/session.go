@@ -127,6 +127,9 @@ type sessions struct {
 // SessionStore returns where the sessions are ([authn.SessionBackend]).
 func (s *sessions) SessionStore() authn.SessionStore { return s.store }
 
+// SessionLimit returns how many a user may have ([authn.SessionBackend]).
+func (s *sessions) SessionLimit() authn.SessionLimit { return s.cfg.Limit }
+
 // idSize is the bytes of a session's id.
 const idSize = 16
 

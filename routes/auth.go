@@ -11,29 +11,41 @@ import (
 )
 
 // Auth returns the routes of a backend: POST /login where it can log people
-// in, POST /logout where it can end a credential or take it from the client,
-// and nothing that it can't. It panics where no backend has that name.
+// in, POST /refresh where it renews credentials, POST /logout where it can end
+// a credential or take it from the client, POST /revoke where it can end one
+// that it is told (RFC 7009), and nothing that it can't. It panics where no
+// backend has that name.
 func (f *Factory[U]) Auth(backend string) List {
 	b, ok := f.users.Backend(backend)
 	if !ok {
 		panic(fmt.Sprintf("routes: there is no backend %q", backend))
 	}
+	_, crossSite := authn.Can[authn.OriginChecker](b)
 	var list List
 	if _, ok := authn.Can[authn.LoginBackend](b); ok {
 		problems := []Problem{{Status: http.StatusBadRequest, Code: "LOGIN_BAD_CREDENTIALS"}}
 		if authn.RequiresVerified(b) {
 			problems = append(problems, Problem{Status: http.StatusBadRequest, Code: "LOGIN_USER_NOT_VERIFIED"})
 		}
-		_, crossSite := authn.Can[authn.OriginChecker](b)
+		if keeper, ok := authn.Can[authn.SessionBackend](b); ok && keeper.SessionLimit().Refuse {
+			problems = append(problems, Problem{Status: http.StatusBadRequest, Code: "LOGIN_TOO_MANY_SESSIONS"})
+		}
 		list = append(list, Route{http.MethodPost, "/login", "auth:" + backend + ".login", f.limited(f.login(backend)), &Operation{
-			Summary:   "Log in at " + backend,
-			Tag:       "auth",
-			Backend:   backend,
-			Form:      true,
-			Problems:  problems,
-			Limited:   f.limits != nil,
-			CrossSite: crossSite,
+			Summary:    "Log in at " + backend,
+			Tag:        "auth",
+			Backend:    backend,
+			Form:       true,
+			Credential: true,
+			Problems:   problems,
+			Limited:    f.limits != nil,
+			CrossSite:  crossSite,
 		}})
+	}
+	if door, ok := authn.Can[authn.RefreshBackend](b); ok {
+		list = append(list, f.refresh(backend, door, Operation{Tag: "auth", Backend: backend, CrossSite: crossSite}))
+	}
+	if _, ok := authn.Can[authn.Revoker](b); ok {
+		list = append(list, f.revoke(backend))
 	}
 	if _, ok := authn.Can[authn.LogoutBackend](b); ok {
 		demands := f.users.CurrentUser(authn.Active, authn.Only(backend)).Demands()
@@ -66,6 +78,7 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 	if err := f.users.CheckOrigin(r, backend); err != nil {
 		return nil, err
 	}
+	r = f.withClient(r)
 	r.Body = http.MaxBytesReader(nil, r.Body, f.cfg.BodyLimit)
 	username, password, err := f.credentials(r)
 	if err != nil {
@@ -101,28 +114,11 @@ func (f *Factory[U]) credentials(r *http.Request) (username, password string, er
 		return "", "", err
 	}
 	var faults Faults
-	for _, field := range []struct {
-		name  string
-		value *string
-	}{{"username", &username}, {"password", &password}} {
-		*field.value = form.Get(field.name)
-		switch {
-		case len(form[field.name]) > 1:
-			faults = append(faults, twice("body", field.name))
-		case *field.value == "":
-			faults = append(faults, missing("body", field.name))
-		case !utf8.ValidString(*field.value):
-			faults = append(faults, badText("body", field.name))
-		}
-	}
+	username, password = formField(form, "username", &faults), formField(form, "password", &faults)
 	if utf8.RuneCountInString(password) > authn.MaxPasswordLength {
 		faults = append(faults, passwordTooLong)
 	}
-	if len(form["grant_type"]) > 1 { // RFC 6749 §3.2
-		faults = append(faults, twice("body", "grant_type"))
-	} else if grant := form.Get("grant_type"); grant != "" && grant != "password" {
-		faults = append(faults, Fault{[]any{"body", "grant_type"}, `must be "password"`, "value_error.str.regex"})
-	}
+	checkGrant(form, "password", &faults)
 	if len(faults) > 0 {
 		return "", "", faults.httpError()
 	}
@@ -135,6 +131,8 @@ func loginError(err error) error {
 		return badRequest("LOGIN_BAD_CREDENTIALS", err)
 	case errors.Is(err, authn.ErrNotVerified):
 		return badRequest("LOGIN_USER_NOT_VERIFIED", err)
+	case errors.Is(err, authn.ErrTooManySessions):
+		return badRequest("LOGIN_TOO_MANY_SESSIONS", err)
 	}
 	return err
 }

@@ -38,8 +38,8 @@ type Limits struct {
 	// 10, and one more each minute.
 	MailAddress Limit
 
-	// ClientAddress returns the address that a request comes from. Defaults to
-	// that of the connection: behind a proxy, all requests come from there. Then
+	// ClientAddress returns the address that a request comes from, for limits
+	// and for lists of sessions. Defaults to that of the connection: behind a proxy, all requests come from there. Then
 	// set Echo's extractor for the proxy that you run, which believes no header
 	// that a client can forge:
 	//
@@ -48,6 +48,13 @@ type Limits struct {
 
 	// Now is the clock. Defaults to [time.Now].
 	Now func() time.Time
+}
+
+func (l Limits) clientAddress(r *http.Request) string {
+	if l.ClientAddress == nil {
+		return r.RemoteAddr
+	}
+	return l.ClientAddress(r)
 }
 
 // Limit is so many at once, and one more each interval.
@@ -83,11 +90,8 @@ func newLimiter(cfg Limits) *limiter {
 		loginAddress:  newBuckets(cfg.LoginAddress.or(Limit{20, 10 * time.Second})),
 		mailAccount:   newBuckets(cfg.MailAccount.or(Limit{3, 5 * time.Minute})),
 		mailAddress:   newBuckets(cfg.MailAddress.or(Limit{10, time.Minute})),
-		clientAddress: cfg.ClientAddress,
+		clientAddress: cfg.clientAddress,
 		now:           cfg.Now,
-	}
-	if l.clientAddress == nil {
-		l.clientAddress = func(r *http.Request) string { return r.RemoteAddr }
 	}
 	if l.now == nil {
 		l.now = time.Now

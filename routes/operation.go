@@ -13,17 +13,21 @@ type Operation struct {
 	Summary string
 	// Tag groups routes: "auth" or "users".
 	Tag string
-	// Backend is the backend whose log-in or log-out it is; empty for others.
+	// Backend is the backend whose log-in, refresh or log-out it is; empty for
+	// others.
 	Backend string
 	// Form says that the body is the log-in form, of the password grant of
 	// RFC 6749 §4.3.2.
 	Form bool
 	// Body is the members of the JSON body; nil where there is none.
 	Body []Member
-	// Status is that of success.
+	// Credential says that success is answered with a credential of the backend.
+	Credential bool
+	// Reissue says that success may be answered with one of the caller's backend.
+	Reissue bool
+	// Status is that of success, unless Credential says it.
 	Status int
-	// Answer is the type whose JSON is the body of success. Nil for none, and
-	// for the log-in, whose answer is the backend's.
+	// Answer is the type whose JSON is the body of success; nil for none.
 	Answer reflect.Type
 	// Null says that the body of success is null.
 	Null bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -152,16 +153,28 @@ func (f *Factory[U]) LoginPath(backend string) string {
 }
 
 // All returns every route: those of each backend, registration, verification
-// and reset where the manager has tokens for them, and users.
+// and reset where the manager has tokens for them, sessions, and users.
 func (f *Factory[U]) All() List {
 	var all List
 	for _, b := range f.users.Backends() {
 		all = append(all, f.Auth(b.Name()).prefixed(f.cfg.AuthPrefix+"/"+b.Name())...)
 	}
-	for _, list := range []List{f.Register(), f.Verify(), f.ResetPassword()} {
+	for _, list := range []List{f.Register(), f.Verify(), f.ResetPassword(), f.Sessions()} {
 		all = append(all, list.prefixed(f.cfg.AuthPrefix)...)
 	}
-	return append(all, f.Users().prefixed(f.cfg.UsersPrefix)...)
+	for _, list := range []List{f.Users(), f.UserSessions()} {
+		all = append(all, list.prefixed(f.cfg.UsersPrefix)...)
+	}
+	return all
+}
+
+// withClient says in the request's context who sends it.
+func (f *Factory[U]) withClient(r *http.Request) *http.Request {
+	address := f.cfg.Limits.clientAddress(r)
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	return r.WithContext(authn.WithClient(r.Context(), authn.Client{Address: address, UserAgent: r.UserAgent()}))
 }
 
 // limited bounds the body that a handler may read, and its time.
@@ -169,7 +182,7 @@ func (f *Factory[U]) limited(h Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		ctx, cancel := context.WithTimeout(r.Context(), f.cfg.Timeout)
 		defer cancel()
-		r = r.WithContext(ctx)
+		r = f.withClient(r.WithContext(ctx))
 		r.Body = http.MaxBytesReader(w, r.Body, f.cfg.BodyLimit)
 		return h(w, r)
 	}

@@ -12,18 +12,14 @@ import (
 // Users returns GET and PATCH /me for the user, and GET, PATCH and DELETE
 // /{id} for superusers.
 func (f *Factory[U]) Users() List {
-	var rules []authn.Rule
-	if f.cfg.RequireVerified {
-		rules = append(rules, authn.Verified)
-	}
-	current := f.users.CurrentUser(authn.Active, rules...)
-	superuser := f.users.CurrentUser(authn.Active, append(rules, authn.Superuser)...)
+	current := f.users.CurrentUser(authn.Active, f.usersRules()...)
+	superuser := f.users.CurrentUser(authn.Active, f.usersRules(authn.Superuser)...)
 	forUser, forSuperuser := current.Demands(), superuser.Demands()
 	refused := []Problem{
 		{Status: http.StatusBadRequest, Code: "UPDATE_USER_EMAIL_ALREADY_EXISTS"},
 		{Status: http.StatusBadRequest, Code: "UPDATE_USER_INVALID_PASSWORD", Reasons: true},
 	}
-	unknown := []Problem{{Status: http.StatusNotFound, Code: http.StatusText(http.StatusNotFound)}}
+	unknown := []Problem{notFound}
 	account := []Member{emailMember(false), passwordMember(false)}
 	return List{
 		{http.MethodGet, "/me", "users:current_user", f.guarded(current, f.me), &Operation{
@@ -48,6 +44,14 @@ func (f *Factory[U]) Users() List {
 			Problems: unknown,
 		}},
 	}
+}
+
+// usersRules are those of the guards at /users.
+func (f *Factory[U]) usersRules(rules ...authn.Rule) []authn.Rule {
+	if f.cfg.RequireVerified {
+		rules = append(rules, authn.Verified)
+	}
+	return rules
 }
 
 func (f *Factory[U]) guarded(guard *authn.Guard[U], h func(w http.ResponseWriter, r *http.Request, u U) error) Handler {

@@ -24,7 +24,7 @@ func (d *Document) Add(route routes.Route) error {
 	op.WithID(route.Name).WithSummary(in.Summary).WithTags(in.Tag)
 	for _, name := range parameters(route.Path) {
 		op.Parameters = append(op.Parameters, openapi31.ParameterOrReference{Parameter: (&openapi31.Parameter{}).
-			WithName(name).WithIn(openapi31.ParameterInPath).WithRequired(true).WithSchema(d.user)})
+			WithName(name).WithIn(openapi31.ParameterInPath).WithRequired(true).WithSchema(d.parameter(name))})
 	}
 	if err := d.success(&op, in); err != nil {
 		return fmt.Errorf("openapi: %s: %w", route.Name, err)
@@ -61,6 +61,14 @@ func (d *Document) Add(route routes.Route) error {
 	return nil
 }
 
+// parameter is the schema of a path's parameter: "id" is a user's.
+func (d *Document) parameter(name string) map[string]any {
+	if name == "id" {
+		return d.user
+	}
+	return map[string]any{"type": "string"}
+}
+
 // parameters are the names in a path such as "/users/{id}".
 func parameters(path string) []string {
 	var names []string
@@ -82,15 +90,15 @@ func (d *Document) success(op *openapi31.Operation, in *routes.Operation) error 
 	answer := openapi31.Response{Description: http.StatusText(in.Status)}
 	code := in.Status
 	switch scheme := d.schemes[in.Backend]; {
-	case in.Form && scheme.Type == "apiKey" && scheme.In == "cookie":
+	case in.Credential && scheme.Type == "apiKey" && scheme.In == "cookie":
 		code = http.StatusNoContent
 		answer.Description = "Logged in: the cookie is set"
 		answer.Headers = header("Set-Cookie", "the cookie "+scheme.Name)
-	case in.Form && scheme.Type == "oauth2":
+	case in.Credential && scheme.Type == "oauth2":
 		code = http.StatusOK
 		answer.Description = "Logged in"
 		answer.Content = content(reference("BearerToken"))
-	case in.Form:
+	case in.Credential:
 		code = http.StatusOK
 		answer.Description = "Logged in"
 	case in.Answer != nil:
@@ -103,6 +111,10 @@ func (d *Document) success(op *openapi31.Operation, in *routes.Operation) error 
 		answer.Content = content(map[string]any{"type": "null"})
 	}
 	op.ResponsesEns().WithMapOfResponseOrReferenceValuesItem(strconv.Itoa(code), openapi31.ResponseOrReference{Response: &answer})
+	if in.Reissue {
+		again := openapi31.Response{Description: "A bearer token in place of the one that was sent", Content: content(reference("BearerToken"))}
+		op.ResponsesEns().WithMapOfResponseOrReferenceValuesItem(strconv.Itoa(http.StatusOK), openapi31.ResponseOrReference{Response: &again})
+	}
 	return nil
 }
 

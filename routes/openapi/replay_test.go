@@ -66,10 +66,32 @@ func newStage(t *testing.T) (*stage, map[string]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sessions, err := userdb.NewSessions(store, userdb.SessionsConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sessions.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	short, err := backends.JWT(key("session"), backends.JWTConfig{Name: "session"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := backends.WithSessions(short, sessions, backends.SessionConfig{Limit: authn.SessionLimit{Max: 2, Refuse: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser, err := backends.CookieJWT(key("browser"), backends.CookieJWTConfig{Name: "browser", Cookie: backends.CookieConfig{Name: "browser"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if browser, err = backends.WithSessions(browser, sessions, backends.SessionConfig{}); err != nil {
+		t.Fatal(err)
+	}
 	users, err := authn.New(store, authn.Config{
 		VerifyTokens: verify, ResetTokens: reset,
 		Passwords: &password.Hasher{Params: password.Params{Memory: 64, Time: 1, Threads: 1}},
-	}, web, authn.RequireVerified(strict), cookie)
+	}, web, authn.RequireVerified(strict), cookie, authn.RequireVerified(session), browser)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,21 +148,54 @@ func (s *stage) credential(backend string, u *member) http.Header {
 	if err != nil {
 		s.Fatal(err)
 	}
-	if set := res.Header.Get("Set-Cookie"); set != "" {
-		pair, _, _ := strings.Cut(set, ";")
-		return http.Header{"Cookie": {pair}}
+	if set := res.Header["Set-Cookie"]; set != nil {
+		var pairs []string
+		for _, cookie := range set {
+			pair, _, _ := strings.Cut(cookie, ";")
+			pairs = append(pairs, pair)
+		}
+		return http.Header{"Cookie": {strings.Join(pairs, "; ")}}
 	}
+	return http.Header{"Authorization": {"Bearer " + s.tokens(res).Access}}
+}
+
+type tokens struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+}
+
+// tokens are those of an answer.
+func (s *stage) tokens(res *authn.Response) (t tokens) {
+	s.Helper()
 	body, err := json.Marshal(res.Body)
 	if err != nil {
 		s.Fatal(err)
 	}
-	var token struct {
-		Value string `json:"access_token"`
-	}
-	if err := json.Unmarshal(body, &token); err != nil {
+	if err := json.Unmarshal(body, &t); err != nil {
 		s.Fatal(err)
 	}
-	return http.Header{"Authorization": {"Bearer " + token.Value}}
+	return t
+}
+
+// refreshToken logs a user in at the backend "session".
+func (s *stage) refreshToken(u *member) string {
+	s.Helper()
+	res, err := s.users.Login(s.Context(), "session", u, authn.MethodPassword)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return s.tokens(res).Refresh
+}
+
+// sessionOf returns the id of the first session of a user.
+func (s *stage) sessionOf(u *member) string {
+	s.Helper()
+	s.credential("session", u)
+	all, err := s.users.Sessions(s.Context(), u.AuthID())
+	if err != nil || len(all) == 0 {
+		s.Fatal(all, err)
+	}
+	return all[0].ID
 }
 
 // mailed returns the newest token of a kind.
@@ -217,7 +272,23 @@ func (s *stage) good(method, path string) (attempt, map[string]any) {
 		a.contentType = "application/x-www-form-urlencoded"
 		body = map[string]any{"username": s.user(false, true).Email, "password": right}
 	case strings.HasSuffix(path, "/logout"):
-		a.header = s.credential("cookie", s.user(false, false))
+		a.header = s.credential(strings.Split(path, "/")[2], s.user(false, true))
+	case path == "/auth/session/refresh":
+		body = map[string]any{"refresh_token": s.refreshToken(s.user(false, true))}
+	case path == "/auth/browser/refresh":
+		a.header = s.credential("browser", s.user(false, false))
+	case strings.HasSuffix(path, "/revoke"):
+		body = map[string]any{"token": s.refreshToken(s.user(false, true))}
+	case path == "/auth/sessions":
+		a.header = s.credential("web", s.user(false, true))
+	case path == "/auth/sessions/{session}":
+		u := s.user(false, true)
+		a.path = "/auth/sessions/" + s.sessionOf(u)
+		a.header = s.credential("web", u)
+	case strings.HasPrefix(path, "/users/{id}/sessions"):
+		a.header = s.credential("web", s.user(true, true))
+		u := s.user(false, true)
+		a.path = strings.NewReplacer("{id}", u.AuthID(), "{session}", s.sessionOf(u)).Replace(path)
 	case path == "/auth/register":
 		body = map[string]any{"email": fresh + "@example.com", "password": right, "name": fresh}
 	case path == "/auth/forgot-password", path == "/auth/request-verify-token":
@@ -246,7 +317,7 @@ func (s *stage) good(method, path string) (attempt, map[string]any) {
 // encode makes the body of an attempt.
 func (s *stage) encode(a *attempt, body map[string]any) {
 	switch {
-	case a.method == http.MethodGet || a.method == http.MethodDelete || strings.HasSuffix(a.path, "/logout"):
+	case a.method == http.MethodGet || a.method == http.MethodDelete || strings.HasSuffix(a.path, "/logout") || a.path == "/auth/browser/refresh":
 		a.contentType = ""
 	case strings.HasPrefix(a.contentType, "application/x-www-form-urlencoded"):
 		values := url.Values{}
@@ -269,7 +340,24 @@ func (s *stage) provoke(method, path string, status int, code string) (int, any,
 	case "400 LOGIN_BAD_CREDENTIALS":
 		body["password"] = "wrong"
 	case "400 LOGIN_USER_NOT_VERIFIED":
-		body["username"] = s.user(false, false).Email
+		u := s.user(false, true)
+		if strings.HasSuffix(path, "/refresh") {
+			body["refresh_token"] = s.refreshToken(u)
+		}
+		body["username"] = u.Email
+		no := false
+		if _, err := s.users.Update(s.Context(), u.AuthID(), authn.Update[*member]{IsVerified: &no}); err != nil {
+			s.Fatal(err)
+		}
+	case "400 LOGIN_TOO_MANY_SESSIONS":
+		u := s.user(false, true)
+		for range 2 {
+			s.refreshToken(u)
+		}
+		body["username"] = u.Email
+		if strings.HasPrefix(path, "/auth/browser/") {
+			return 0, nil, false
+		}
 	case "400 REGISTER_USER_ALREADY_EXISTS", "400 UPDATE_USER_EMAIL_ALREADY_EXISTS":
 		body["email"] = strings.ToUpper(s.user(false, false).Email)
 	case "400 REGISTER_INVALID_PASSWORD", "400 RESET_PASSWORD_INVALID_PASSWORD", "400 UPDATE_USER_INVALID_PASSWORD":
@@ -280,31 +368,43 @@ func (s *stage) provoke(method, path string, status int, code string) (int, any,
 		repeat = 2
 	case "401 Unauthorized":
 		a.header = nil
+		if _, ok := body["refresh_token"]; ok {
+			body["refresh_token"] = "no token"
+		}
 	case "403 Forbidden":
 		switch {
-		case path == "/users/{id}":
+		case strings.HasPrefix(path, "/users/{id}"):
 			a.header = s.credential("web", s.user(false, false))
-		case path == "/users/me" && method == http.MethodGet: // of a backend for verified users alone
+		case method == http.MethodGet, strings.HasPrefix(path, "/auth/s") && strings.HasSuffix(path, "/logout"): // of a backend for verified users alone
 			u := s.user(false, true)
-			a.header = s.credential("strict", u)
+			backend := "strict"
+			if strings.HasSuffix(path, "/logout") {
+				backend = strings.Split(path, "/")[2]
+			}
+			a.header = s.credential(backend, u)
 			no := false
 			if _, err := s.users.Update(s.Context(), u.AuthID(), authn.Update[*member]{IsVerified: &no}); err != nil {
 				s.Fatal(err)
 			}
 		default:
-			if a.header == nil || path == "/users/me" {
+			if a.header == nil || a.header["Cookie"] == nil {
 				a.header = s.credential("cookie", s.user(false, false))
 			}
 			a.header.Set("Origin", "https://evil.example.com")
 		}
 	case "404 Not_Found":
-		a.path = "/users/987654321"
+		switch {
+		case strings.HasPrefix(path, "/auth/sessions/"):
+			a.path = "/auth/sessions/" + s.sessionOf(s.user(false, true)) // somebody else's
+		default:
+			a.path = strings.NewReplacer("{id}", "987654321", "{session}", "x").Replace(path)
+		}
 	case "409 Conflict":
 		body["name"] = s.user(false, false).Name
 	case "413 Request_Entity_Too_Large":
 		body["padding"] = strings.Repeat("x", 70_000)
 	case "422 missing":
-		for _, first := range []string{"username", "email", "token"} {
+		for _, first := range []string{"username", "email", "token", "refresh_token"} {
 			if _, ok := body[first]; ok {
 				delete(body, first)
 				break
@@ -390,7 +490,8 @@ func TestEveryDocumentedSuccessHappens(t *testing.T) {
 				t.Errorf("%s %s: %d %v", method, path, got, answer)
 				continue
 			}
-			if schema := at(response, "content", "application/json", "schema"); (schema == nil) != (got == http.StatusNoContent) {
+			schema := at(response, "content", "application/json", "schema")
+			if bare := got == http.StatusNoContent || strings.HasSuffix(path, "/revoke"); (schema == nil) != bare {
 				t.Errorf("%s %s: %d has the schema %v", method, path, got, schema)
 			}
 		}

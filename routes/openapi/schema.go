@@ -21,6 +21,9 @@ var (
 		"properties": map[string]any{
 			"access_token": map[string]any{"type": "string"},
 			"token_type":   map[string]any{"type": "string", "const": "bearer"},
+			// Where the backend keeps sessions.
+			"expires_in":    map[string]any{"type": "integer", "description": "seconds"},
+			"refresh_token": map[string]any{"type": "string"},
 		},
 	}
 	formSchema = map[string]any{
