@@ -26,7 +26,7 @@ type bearerToken struct {
 // refreshableToken is the answer where there is a refresh token (RFC 6749 §5.1).
 type refreshableToken struct {
 	bearerToken
-	ExpiresIn    int64  `json:"expires_in"` // seconds
+	ExpiresIn    int64  `json:"expires_in"` // seconds, rounded up
 	RefreshToken string `json:"refresh_token"`
 }
 
@@ -81,7 +81,7 @@ func (b Bearer) CarryRefresh(access, refresh authn.Token, now time.Time) (*authn
 		Status: http.StatusOK,
 		Body: refreshableToken{
 			bearerToken:  bearerToken{AccessToken: access.Value, TokenType: "bearer"},
-			ExpiresIn:    int64(access.ExpiresAt.Sub(now) / time.Second),
+			ExpiresIn:    int64((access.ExpiresAt.Sub(now) + time.Second - 1) / time.Second),
 			RefreshToken: refresh.Value,
 		},
 	}, nil

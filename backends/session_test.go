@@ -440,8 +440,8 @@ func TestLifetimesOfSessions(t *testing.T) {
 	last := h.mustRefresh(token)
 	h.clock.Advance(12*time.Hour + 1)
 	almost := h.mustRefresh(last.Refresh)
-	if almost.ExpiresIn != 0 && almost.ExpiresIn > 600 {
-		t.Errorf("%+v", almost)
+	if almost.ExpiresIn > 1 {
+		t.Errorf("an access token outlives its session: %+v", almost)
 	}
 	h.clock.Advance(time.Second)
 	h.wantDead("after its absolute lifetime", almost.Refresh)
@@ -689,7 +689,7 @@ func TestGatesOfSessions(t *testing.T) {
 	if _, err := h.refresh(first.Refresh); !errors.Is(err, refusal) {
 		t.Error(err)
 	}
-	if told.SessionID == "" || !told.AuthTime.Before(told.IssuedAt) || told.User != any(h.ann) && told.User == nil || !slices.Equal(told.Methods, []string{"pwd"}) {
+	if told.SessionID == "" || !told.AuthTime.Before(told.IssuedAt) || told.User == nil || !slices.Equal(told.Methods, []string{"pwd"}) {
 		t.Errorf("the gate was told %+v", told)
 	}
 	gate, after = nil, nil

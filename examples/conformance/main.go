@@ -7,6 +7,8 @@
 //	USER_KEY        int for integer keys; else UUIDs
 //	JWT_SECRET, MY_JWT_SECRET, COOKIE_SECRET, RESET_SECRET, VERIFY_SECRET
 //	TOKEN_LIFETIME  seconds, of the access tokens
+//	SESSION_STORE   database or redis: where the backend "session" keeps sessions
+//	REFRESH_GRACE   seconds in which an exchanged refresh token works once more
 //	HARDENED        1 for limits on log-ins and mails
 package main
 
@@ -100,12 +102,19 @@ type config struct {
 	lifetime time.Duration
 	hardened bool
 	redisURL string
+
+	sessionStore string
+	refreshGrace time.Duration
 }
 
 func configFromEnv() (config, error) {
 	seconds, err := strconv.Atoi(cmp.Or(os.Getenv("TOKEN_LIFETIME"), "3600"))
 	if err != nil || seconds <= 0 {
 		return config{}, errors.New("TOKEN_LIFETIME must be a positive number of seconds")
+	}
+	grace, err := strconv.Atoi(cmp.Or(os.Getenv("REFRESH_GRACE"), "30"))
+	if err != nil || grace <= 0 {
+		return config{}, errors.New("REFRESH_GRACE must be a positive number of seconds")
 	}
 	return config{
 		jwtSecret:    cmp.Or(os.Getenv("JWT_SECRET"), "SECRET"),
@@ -116,5 +125,7 @@ func configFromEnv() (config, error) {
 		lifetime:     time.Duration(seconds) * time.Second,
 		hardened:     os.Getenv("HARDENED") == "1",
 		redisURL:     os.Getenv("REDIS_URL"),
+		sessionStore: cmp.Or(os.Getenv("SESSION_STORE"), "database"),
+		refreshGrace: time.Duration(grace) * time.Second,
 	}, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -51,13 +52,23 @@ func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*ser
 	}
 	list = append(list, stored)
 	closeRedis := func() error { return nil }
+	var client *goredis.Client
 	if cfg.redisURL != "" {
-		client, backend, err := newRedisBackend(cfg)
-		if err != nil {
+		var backend authn.Backend
+		if client, backend, err = newRedisBackend(cfg); err != nil {
 			return nil, err
 		}
 		list, closeRedis = append(list, backend), client.Close
 	}
+	sessions, err := newSessions(ctx, store, client, cfg)
+	if err != nil {
+		return nil, err
+	}
+	session, err := newSessionBackend(sessions, cfg)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, session)
 	verify, err := jwt.NewVerifyTokens(jwt.Secret([]byte(cfg.verifySecret)), jwt.MailedConfig{InsecureShortSecret: true})
 	if err != nil {
 		return nil, err
@@ -114,6 +125,33 @@ func newDatabaseBackend[K userdb.Key](ctx context.Context, store *userdb.Store[u
 		return nil, err
 	}
 	return backends.New("database", backends.Bearer{}, strategy), nil
+}
+
+// newSessions is where sessions are kept.
+func newSessions[K userdb.Key](ctx context.Context, store *userdb.Store[user[K], *user[K]], client *goredis.Client, cfg config) (authn.SessionStore, error) {
+	switch cfg.sessionStore {
+	case "", "database":
+		sessions, err := userdb.NewSessions(store, userdb.SessionsConfig{})
+		if err != nil {
+			return nil, err
+		}
+		return sessions, sessions.Migrate(ctx)
+	case "redis":
+		if client == nil {
+			return nil, errors.New("SESSION_STORE=redis needs REDIS_URL")
+		}
+		return redis.NewSessions(client, redis.SessionsConfig{})
+	}
+	return nil, fmt.Errorf("SESSION_STORE is %q; it can be database or redis", cfg.sessionStore)
+}
+
+// newSessionBackend has bearer tokens that are refreshed.
+func newSessionBackend(sessions authn.SessionStore, cfg config) (authn.Backend, error) {
+	access, err := backends.JWT(jwt.Secret([]byte(cfg.jwtSecret+"-session")), backends.JWTConfig{Name: "session", Config: cfg.tokens()})
+	if err != nil {
+		return nil, err
+	}
+	return backends.WithSessions(access, sessions, backends.SessionConfig{Grace: cfg.refreshGrace})
 }
 
 func newRedisBackend(cfg config) (*goredis.Client, authn.Backend, error) {
