@@ -37,7 +37,7 @@ func TestTheDocumentHasEveryRoute(t *testing.T) {
 	var mounted, described []string
 	for _, r := range s.echo.Routes() {
 		if !strings.HasPrefix(r.Path, "/_test/") && !strings.HasPrefix(r.Path, "/docs") && r.Path != "/openapi.json" {
-			mounted = append(mounted, r.Method+" "+strings.ReplaceAll(r.Path, ":id", "{id}"))
+			mounted = append(mounted, r.Method+" "+strings.NewReplacer(":id", "{id}", ":session", "{session}").Replace(r.Path))
 		}
 	}
 	for path, item := range document.Paths {
@@ -50,7 +50,7 @@ func TestTheDocumentHasEveryRoute(t *testing.T) {
 	if !slices.Equal(mounted, described) {
 		t.Errorf("mounted %q, described %q", mounted, described)
 	}
-	for _, backend := range []string{"jwt", "my-jwt", "strict", "cookie", "database", "redis"} {
+	for _, backend := range []string{"jwt", "my-jwt", "strict", "cookie", "database", "redis", "session"} {
 		if document.Components.SecuritySchemes[backend] == nil {
 			t.Errorf("no scheme for %s", backend)
 		}
