@@ -21,14 +21,14 @@ type JWTConfig struct {
 // JWT returns a backend of bearer tokens that are JSON Web Tokens, or an
 // error that names it and says what is wrong. Any number of them can stand
 // side by side, each with a name and a key of its own.
-func JWT(key jwt.Key, cfg JWTConfig) (*Backend, error) {
+func JWT(keys jwt.Keys, cfg JWTConfig) (*Backend, error) {
 	if cfg.Name == "" {
 		cfg.Name = "jwt"
 	}
 	if cfg.TokenURL == "" {
 		cfg.TokenURL = "auth/" + cfg.Name + "/login"
 	}
-	strategy, err := jwt.New(key, cfg.Config)
+	strategy, err := jwt.New(keys, cfg.Config)
 	if err != nil {
 		return nil, fmt.Errorf("backends: backend %q: %w", cfg.Name, err)
 	}
@@ -50,14 +50,14 @@ type CookieJWTConfig struct {
 // that names it and says what is wrong. A log-out takes the cookie from the
 // browser; the token itself is valid until it expires, so that a copy of it
 // still is a credential.
-func CookieJWT(key jwt.Key, cfg CookieJWTConfig) (*Backend, error) {
+func CookieJWT(keys jwt.Keys, cfg CookieJWTConfig) (*Backend, error) {
 	if cfg.Name == "" {
 		cfg.Name = "cookie"
 	}
 	if cfg.Cookie.Now == nil {
 		cfg.Cookie.Now = cfg.Now
 	}
-	strategy, err := jwt.New(key, cfg.Config)
+	strategy, err := jwt.New(keys, cfg.Config)
 	if err != nil {
 		return nil, fmt.Errorf("backends: backend %q: %w", cfg.Name, err)
 	}

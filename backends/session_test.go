@@ -119,7 +119,9 @@ func newHouseOf(t *testing.T, kept authn.SessionStore, transport authn.Transport
 // clear keeps passwords in the clear, for tests that aren't about them.
 type clear struct{}
 
-func (clear) Hash(_ context.Context, password string) (string, error) { return "clear:" + password, nil }
+func (clear) Hash(_ context.Context, password string) (string, error) {
+	return "clear:" + password, nil
+}
 func (clear) Verify(_ context.Context, password, hash string) (bool, bool, error) {
 	return hash == "clear:"+password, false, nil
 }
@@ -698,7 +700,9 @@ func TestGatesOfSessions(t *testing.T) {
 }
 
 func TestUseIsNotedAtABoundedRate(t *testing.T) {
-	h := newHouse(t, func(access *jwt.Config, cfg *backends.SessionConfig) { access.Lifetime, cfg.LastUse = 24*time.Hour, 5*time.Minute })
+	h := newHouse(t, func(access *jwt.Config, cfg *backends.SessionConfig) {
+		access.Lifetime, cfg.LastUse = 24*time.Hour, 5*time.Minute
+	})
 	p := h.login()
 	begun := h.clock.Now()
 	for _, c := range []struct{ after, want time.Duration }{
@@ -913,4 +917,3 @@ func TestRenewalOfAnAccessTokenByItself(t *testing.T) {
 		t.Error("a renewed token outlives the absolute maximum")
 	}
 }
-

@@ -6,9 +6,13 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
+	"slices"
 
 	gojwt "github.com/golang-jwt/jwt/v5"
 )
@@ -32,12 +36,54 @@ const (
 const minRSABits = 2048
 
 // Key is what signs and verifies. It belongs to the algorithms of its kind
-// alone (RFC 8725 §3.1).
+// alone (RFC 8725 §3.1). Alone it is [Keys] that never change; several are a
+// [KeySet].
 type Key struct {
 	sign, verify any
 	algorithms   []Algorithm // the first is the default
 	secretSize   int
+	id           string
+	named        bool // by WithID
+	pinned       bool // by WithAlgorithm
 	err          error
+}
+
+// WithID returns the key under this id, which tokens carry as "kid" (RFC 7515
+// §4.1.4). A key pair without one has its thumbprint (RFC 7638); a secret has
+// none, unless it is in a [KeySet].
+//
+// A kid is a hint, and not trusted: a token is verified with the key of its
+// kid; where there is no such key, or no kid, with each key that was not named
+// by WithID, and that is for its algorithm.
+func (k Key) WithID(id string) Key {
+	k.id, k.named = id, true
+	if id == "" && k.err == nil {
+		k.err = errors.New("the key's id is empty")
+	}
+	return k
+}
+
+// ID returns the id that tokens carry, or nothing.
+func (k Key) ID() string { return k.id }
+
+// Err returns what is wrong with the key, as [New] would say it.
+func (k Key) Err() error {
+	if k.err == nil && len(k.algorithms) == 0 {
+		return errNoKey
+	}
+	return k.err
+}
+
+var errNoKey = errors.New("no key: use Secret, PrivateKey or PublicKey")
+
+// WithAlgorithm returns the key for this algorithm alone, whatever the options
+// of a strategy say.
+func (k Key) WithAlgorithm(a Algorithm) Key {
+	if !slices.Contains(k.algorithms, a) && k.err == nil {
+		k.err = fmt.Errorf("algorithm %q is not for this kind of key, which is for %v", a, k.algorithms)
+	}
+	k.algorithms, k.pinned = []Algorithm{a}, true
+	return k
 }
 
 // Secret is a key that signs and verifies with HS256 (or HS384, HS512). It
@@ -100,7 +146,28 @@ func PublicKey(public crypto.PublicKey) Key {
 	default:
 		key.err = fmt.Errorf("public keys of type %T are not supported", public)
 	}
+	if key.err == nil {
+		key.id = thumbprint(public)
+	}
 	return key
+}
+
+// thumbprint names a public key by its members (RFC 7638 §3, RFC 8037 §2).
+func thumbprint(public crypto.PublicKey) string {
+	var members string
+	text := base64.RawURLEncoding.EncodeToString
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		members = fmt.Sprintf(`{"e":%q,"kty":"RSA","n":%q}`, text(big.NewInt(int64(public.E)).Bytes()), text(public.N.Bytes()))
+	case *ecdsa.PublicKey:
+		point, _ := public.Bytes() // 4, x, y; it was checked
+		size := (len(point) - 1) / 2
+		members = fmt.Sprintf(`{"crv":"P-256","kty":"EC","x":%q,"y":%q}`, text(point[1:1+size]), text(point[1+size:]))
+	case ed25519.PublicKey:
+		members = fmt.Sprintf(`{"crv":"Ed25519","kty":"OKP","x":%q}`, text(public))
+	}
+	sum := sha256.Sum256([]byte(members))
+	return text(sum[:])
 }
 
 // isP256 reports whether the key is a point of the curve P-256.
@@ -125,13 +192,10 @@ func (Key) LogValue() slog.Value { return slog.StringValue("[key]") }
 // method returns the key's signing method under that algorithm name, or its
 // default one.
 func (k Key) method(name Algorithm, allowShort bool) (gojwt.SigningMethod, error) {
-	if k.err != nil {
-		return nil, k.err
+	if err := k.Err(); err != nil {
+		return nil, err
 	}
-	if len(k.algorithms) == 0 {
-		return nil, errors.New("no key: use Secret, PrivateKey or PublicKey")
-	}
-	if name == "" {
+	if name == "" || k.pinned {
 		name = k.algorithms[0]
 	}
 	for _, known := range k.algorithms {

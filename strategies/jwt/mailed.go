@@ -58,23 +58,23 @@ type MailedTokens struct {
 }
 
 // NewVerifyTokens returns the tokens that prove an address, for
-// [authn.Config], or an error that says what is wrong with the key or the
-// options. The key must be able to sign.
-func NewVerifyTokens(key Key, cfg MailedConfig) (*MailedTokens, error) {
-	return newMailedTokens(key, cfg, "verify+jwt", VerifyAudience, false)
+// [authn.Config], or an error that says what is wrong with the keys or the
+// options. The first key must be able to sign.
+func NewVerifyTokens(keys Keys, cfg MailedConfig) (*MailedTokens, error) {
+	return newMailedTokens(keys, cfg, "verify+jwt", VerifyAudience, false)
 }
 
 // NewResetTokens returns the tokens with which a forgotten password is
 // replaced, for [authn.Config]. See [NewVerifyTokens].
-func NewResetTokens(key Key, cfg MailedConfig) (*MailedTokens, error) {
-	return newMailedTokens(key, cfg, "reset+jwt", ResetAudience, true)
+func NewResetTokens(keys Keys, cfg MailedConfig) (*MailedTokens, error) {
+	return newMailedTokens(keys, cfg, "reset+jwt", ResetAudience, true)
 }
 
-func newMailedTokens(key Key, cfg MailedConfig, typ, audience string, reset bool) (*MailedTokens, error) {
-	signer, err := newSigner(key, cfg.Algorithm, cfg.InsecureShortSecret, typ, func(typ string) bool { return typ == "jwt" })
+func newMailedTokens(keys Keys, cfg MailedConfig, typ, audience string, reset bool) (*MailedTokens, error) {
+	signer, err := newSigner(keys, cfg.Algorithm, cfg.InsecureShortSecret, typ, func(typ string) bool { return typ == "jwt" })
 	switch {
 	case err != nil:
-	case key.sign == nil:
+	case !signer.canSign():
 		err = errors.New("a public key verifies and can't sign")
 	case cfg.Audience != "" && cfg.Audience != audience && strings.HasPrefix(cfg.Audience, reservedAudience):
 		err = fmt.Errorf("audience %q is for tokens of another purpose", cfg.Audience)
@@ -119,8 +119,8 @@ func (t *MailedTokens) Make(_ context.Context, m authn.Mailed) (authn.Token, err
 
 // Open verifies a token of this purpose: [authn.ErrInvalidToken], joined with
 // golang-jwt's error of that kind.
-func (t *MailedTokens) Open(_ context.Context, token string) (authn.Mailed, error) {
-	payload, own, err := t.verify(token)
+func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, error) {
+	payload, own, err := t.verify(ctx, token)
 	if err != nil {
 		return authn.Mailed{}, err
 	}

@@ -73,11 +73,11 @@ type Strategy struct {
 	cfg Config
 }
 
-// New returns a strategy of this key, or an error that says what is wrong
-// with the key or the options. With a [PublicKey] it is a verifier, which
-// can't issue.
-func New(key Key, cfg Config) (*Strategy, error) {
-	signer, err := newSigner(key, cfg.Algorithm, cfg.InsecureShortSecret, "JWT", isAccessType)
+// New returns a strategy of these keys, or an error that says what is wrong
+// with them or the options. With a [PublicKey] it is a verifier, which can't
+// issue.
+func New(keys Keys, cfg Config) (*Strategy, error) {
+	signer, err := newSigner(keys, cfg.Algorithm, cfg.InsecureShortSecret, "JWT", isAccessType)
 	if err != nil {
 		return nil, fmt.Errorf("jwt: %w", err)
 	}
@@ -116,7 +116,7 @@ func New(key Key, cfg Config) (*Strategy, error) {
 func isAccessType(typ string) bool { return typ == "jwt" || typ == "at+jwt" }
 
 // CanIssue reports whether the strategy has a key that signs.
-func (s *Strategy) CanIssue() bool { return s.key.sign != nil }
+func (s *Strategy) CanIssue() bool { return s.canSign() }
 
 // Issue makes a token that says what id says, from now for the strategy's
 // lifetime.
@@ -198,9 +198,10 @@ func (s *Strategy) Renew(id authn.Identity) (authn.Identity, error) {
 
 // Read verifies a token: signature first, then its claims. Whatever is wrong
 // with it is [authn.ErrInvalidToken], joined with golang-jwt's error of that
-// kind, such as jwt.ErrTokenExpired.
-func (s *Strategy) Read(_ context.Context, token string) (authn.Identity, error) {
-	payload, _, err := s.verify(token)
+// kind, such as jwt.ErrTokenExpired. Any other error means that a [KeySet] could
+// not look for the key that the token names.
+func (s *Strategy) Read(ctx context.Context, token string) (authn.Identity, error) {
+	payload, _, err := s.verify(ctx, token)
 	if err != nil {
 		return authn.Identity{}, err
 	}
