@@ -3,6 +3,7 @@ package backends
 import (
 	"fmt"
 
+	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/strategies/jwt"
 )
 
@@ -13,6 +14,9 @@ type JWTConfig struct {
 	// TokenURL is where documentation pages log in, relative to the API's
 	// root. Defaults to "auth/<name>/login".
 	TokenURL string
+	// Denylist remembers tokens that were logged out, and gives the backend a
+	// log-out. Defaults to none: tokens are valid until they expire.
+	Denylist authn.Denylist
 	// Config has the token's options: lifetime (one hour by default),
 	// audience, algorithm and so on.
 	jwt.Config
@@ -28,7 +32,7 @@ func JWT(keys jwt.Keys, cfg JWTConfig) (*Backend, error) {
 	if cfg.TokenURL == "" {
 		cfg.TokenURL = "auth/" + cfg.Name + "/login"
 	}
-	strategy, err := jwt.New(keys, cfg.Config)
+	strategy, err := newJWT(keys, cfg.Config, cfg.Denylist)
 	if err != nil {
 		return nil, fmt.Errorf("backends: backend %q: %w", cfg.Name, err)
 	}
@@ -42,14 +46,16 @@ type CookieJWTConfig struct {
 	Name string
 	// Cookie has the cookie's options.
 	Cookie CookieConfig
+	// Denylist remembers tokens that were logged out. Defaults to none.
+	Denylist authn.Denylist
 	// Config has the token's.
 	jwt.Config
 }
 
 // CookieJWT returns a backend of cookies that hold JSON Web Tokens, or an error
 // that names it and says what is wrong. A log-out takes the cookie from the
-// browser; the token itself is valid until it expires, so that a copy of it
-// still is a credential.
+// browser; without a Denylist the token itself is valid until it expires, so
+// that a copy of it still is a credential.
 func CookieJWT(keys jwt.Keys, cfg CookieJWTConfig) (*Backend, error) {
 	if cfg.Name == "" {
 		cfg.Name = "cookie"
@@ -57,7 +63,7 @@ func CookieJWT(keys jwt.Keys, cfg CookieJWTConfig) (*Backend, error) {
 	if cfg.Cookie.Now == nil {
 		cfg.Cookie.Now = cfg.Now
 	}
-	strategy, err := jwt.New(keys, cfg.Config)
+	strategy, err := newJWT(keys, cfg.Config, cfg.Denylist)
 	if err != nil {
 		return nil, fmt.Errorf("backends: backend %q: %w", cfg.Name, err)
 	}
@@ -66,4 +72,11 @@ func CookieJWT(keys jwt.Keys, cfg CookieJWTConfig) (*Backend, error) {
 		return nil, fmt.Errorf("backends: backend %q: %w", cfg.Name, err)
 	}
 	return New(cfg.Name, cookie, strategy), nil
+}
+
+func newJWT(keys jwt.Keys, cfg jwt.Config, denylist authn.Denylist) (authn.Strategy, error) {
+	if denylist == nil {
+		return jwt.New(keys, cfg)
+	}
+	return jwt.NewRevocable(keys, cfg, denylist)
 }

@@ -20,8 +20,10 @@ const (
 )
 
 // sql joins parts of a statement in the database's dialect.
-func (s *Store[T, U]) sql(parts ...any) string {
-	stmt := newStatement(s.db)
+func (s *Store[T, U]) sql(parts ...any) string { return joinSQL(s.db, s.mapping, parts...) }
+
+func joinSQL(db *gorm.DB, m *mapping, parts ...any) string {
+	stmt := newStatement(db)
 	for i, part := range parts {
 		if i > 0 {
 			stmt.WriteByte(' ')
@@ -30,7 +32,7 @@ func (s *Store[T, U]) sql(parts ...any) string {
 		case name:
 			stmt.WriteQuoted(string(part))
 		case placeholder:
-			if part == keyValue && s.db.Name() == "postgres" && hasIntegerKey(s.mapping) {
+			if part == keyValue && db.Name() == "postgres" && hasIntegerKey(m) {
 				stmt.WriteString("CAST(") // see keyCondition
 				stmt.AddVar(stmt, "")
 				stmt.WriteString(" AS bigint)")

@@ -18,7 +18,7 @@ import (
 // claims is what the strategy reads of a token (RFC 7519 §4.1, RFC 8176 amr,
 // OpenID Connect Core §2 auth_time, RFC 8693 §4.2 scope).
 type claims struct {
-	issuer, subject, sessionID, scope        string
+	id, issuer, subject, sessionID, scope    string
 	userID                                   string // fastapi-users up to v9
 	hasSubject                               bool
 	audience, methods                        []string
@@ -32,6 +32,8 @@ func (c *claims) set(name string, value []byte) (err error) {
 	switch name {
 	case "iss":
 		c.issuer, err = text(value)
+	case "jti":
+		c.id, err = text(value)
 	case "sub":
 		c.subject = ""
 		if c.hasSubject = string(value) != "null"; c.hasSubject {

@@ -1,6 +1,8 @@
 package jwt
 
 import (
+	"errors"
+
 	gojwt "github.com/golang-jwt/jwt/v5"
 
 	"github.com/echo-users/echo-users/authn"
@@ -23,5 +25,6 @@ var (
 	errNotValidYet          = &invalid{gojwt.ErrTokenNotValidYet}
 	errInvalidIssuer        = &invalid{gojwt.ErrTokenInvalidIssuer}
 	errInvalidAudience      = &invalid{gojwt.ErrTokenInvalidAudience}
+	errRevoked              = &invalid{errors.New("token is revoked")}
 	errInvalidSubject       = &invalid{gojwt.ErrTokenInvalidSubject}
 )

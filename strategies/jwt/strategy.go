@@ -70,7 +70,8 @@ const (
 // and is safe for concurrent use.
 type Strategy struct {
 	signer
-	cfg Config
+	cfg   Config
+	newID func() string // makes the jti of tokens, or is nil
 }
 
 // New returns a strategy of these keys, or an error that says what is wrong
@@ -159,6 +160,9 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 	if len(id.Methods) > 0 {
 		set["amr"] = id.Methods
 	}
+	if s.newID != nil {
+		set["jti"] = s.newID()
+	}
 	if id.Renewed {
 		set["renewed"] = true
 	}
@@ -201,20 +205,25 @@ func (s *Strategy) Renew(id authn.Identity) (authn.Identity, error) {
 // kind, such as jwt.ErrTokenExpired. Any other error means that a [KeySet] could
 // not look for the key that the token names.
 func (s *Strategy) Read(ctx context.Context, token string) (authn.Identity, error) {
+	id, _, err := s.read(ctx, token)
+	return id, err
+}
+
+func (s *Strategy) read(ctx context.Context, token string) (authn.Identity, *claims, error) {
 	payload, _, err := s.verify(ctx, token)
 	if err != nil {
-		return authn.Identity{}, err
+		return authn.Identity{}, nil, err
 	}
-	var c claims
+	c := new(claims)
 	if err := decodeClaims(payload, c.set); err != nil {
-		return authn.Identity{}, err
+		return authn.Identity{}, nil, err
 	}
-	if err := s.validate(&c); err != nil {
-		return authn.Identity{}, err
+	if err := s.validate(c); err != nil {
+		return authn.Identity{}, nil, err
 	}
 	id := c.identity()
 	id.Claims = payload
-	return id, nil
+	return id, c, nil
 }
 
 // validate checks the claims of a token whose signature is good
