@@ -52,6 +52,14 @@ func (m *Users[U]) AuthenticateWith(ctx context.Context, find func(ctx context.C
 	return u, nil
 }
 
+// VerifyPassword reports whether it is the password of the active user with this
+// id, at the cost of a log-in: [ErrBadCredentials], also for nobody;
+// [ErrPasswordTooLong], [ErrUnavailable]. It logs nobody in.
+func (m *Users[U]) VerifyPassword(ctx context.Context, id, password string) error {
+	_, err := m.AuthenticateWith(ctx, func(ctx context.Context) (U, error) { return m.Get(ctx, id) }, password)
+	return err
+}
+
 var errHashChanged = errors.New("authn: the password was changed meanwhile")
 
 func (m *Users[U]) upgradeHash(ctx context.Context, u U, password string) error {

@@ -28,6 +28,10 @@ type Config[U authn.User] struct {
 	// a backend is [authn.RequireVerified].
 	RequireVerified bool
 
+	// Reauthenticate asks more of who changes their address or password at
+	// PATCH /users/me. Defaults to nothing more than a credential.
+	Reauthenticate Reauthentication
+
 	// Limits bounds how often passwords are tried and mails are asked for. Its
 	// zero value has the defaults.
 	Limits Limits
@@ -96,6 +100,7 @@ type Factory[U authn.User] struct {
 	users  *authn.Users[U]
 	cfg    Config[U]
 	limits *limiter
+	fresh  *authn.Guard[U] // or nil
 }
 
 // New returns a factory, or an error that says what is wrong with a schema or
@@ -141,7 +146,14 @@ func New[U authn.User](users *authn.Users[U], cfg Config[U]) (*Factory[U], error
 	if cfg.Read.make == nil {
 		cfg.Read = Output(func(u U) UserRead { return NewUserRead(u) })
 	}
-	return &Factory[U]{users: users, cfg: cfg, limits: newLimiter(cfg.Limits)}, nil
+	f := &Factory[U]{users: users, cfg: cfg, limits: newLimiter(cfg.Limits)}
+	switch age := cfg.Reauthenticate.Fresh; {
+	case age < 0 || 0 < age && age < time.Second:
+		return nil, errors.New("routes: Reauthenticate.Fresh must be at least a second")
+	case age > 0:
+		f.fresh = users.CurrentUser(authn.Active, f.usersRules(authn.Fresh(age))...)
+	}
+	return f, nil
 }
 
 // Manager returns the manager whose routes they are.

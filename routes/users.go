@@ -21,14 +21,23 @@ func (f *Factory[U]) Users() List {
 	}
 	unknown := []Problem{notFound}
 	account := []Member{emailMember(false), passwordMember(false)}
+	mine, refusedMine := account, refused
+	if f.cfg.Reauthenticate.Password {
+		mine = append(slices.Clone(mine), Member{Name: currentPassword, Type: text, Format: "password"})
+		refusedMine = append(slices.Clone(refused), Problem{Status: http.StatusBadRequest, Code: "UPDATE_USER_BAD_CURRENT_PASSWORD"})
+	}
+	if f.cfg.Reauthenticate.Fresh > 0 {
+		refusedMine = append(slices.Clone(refusedMine), Problem{Status: http.StatusUnauthorized, Code: "insufficient_user_authentication"})
+	}
 	return List{
 		{http.MethodGet, "/me", "users:current_user", f.guarded(current, f.me), &Operation{
 			Summary: "Who is logged in", Tag: "users", Status: http.StatusOK, Answer: f.cfg.Read.t, Demands: &forUser,
 		}},
 		{http.MethodPatch, "/me", "users:patch_current_user", f.guarded(current, f.patchMe), &Operation{
 			Summary: "Change who is logged in", Tag: "users", Status: http.StatusOK, Answer: f.cfg.Read.t, Demands: &forUser,
-			Body:     slices.Concat(account, f.cfg.Update.members()),
-			Problems: slices.Concat(refused, f.cfg.Update.conflicts()),
+			Body:     slices.Concat(mine, f.cfg.Update.members()),
+			Problems: slices.Concat(refusedMine, f.cfg.Update.conflicts()),
+			Limited:  f.limits != nil && f.cfg.Reauthenticate.Password,
 		}},
 		{http.MethodGet, "/{id}", "users:user", f.guarded(superuser, f.getUser), &Operation{
 			Summary: "A user", Tag: "users", Status: http.StatusOK, Answer: f.cfg.Read.t, Demands: &forSuperuser,
@@ -123,6 +132,10 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 		delete(body, "password") // fastapi-users' clients send it for "as it is"
 	}
 	var faults Faults
+	var current *string
+	if !privileged && f.cfg.Reauthenticate.Password {
+		current = body.text(currentPassword, &faults)
+	}
 	up := authn.Update[U]{
 		By:       by,
 		Email:    body.email(&faults),
@@ -137,6 +150,11 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 	}
 	if len(faults) > 0 {
 		return faults.httpError()
+	}
+	if !privileged {
+		if err := f.reauthenticate(r, by, up, current); err != nil {
+			return err
+		}
 	}
 	u, err := f.users.Update(r.Context(), id, up)
 	if err != nil {

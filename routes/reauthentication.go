@@ -1,0 +1,70 @@
+package routes
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// Reauthentication says what PATCH /users/me asks of who changes their e-mail
+// address or password, beyond a credential: a stolen one shall not be enough to
+// take an account over (OWASP ASVS 5.0, 6.2.3 and 7.5.1). One of the two will
+// do. The zero value asks for nothing, as fastapi-users.
+type Reauthentication struct {
+	// Password takes the current password, as "current_password". Attempts count
+	// as log-ins do ([Limits]).
+	Password bool
+	// Fresh takes a credential of who has authenticated no longer ago
+	// ([authn.Fresh]).
+	Fresh time.Duration
+}
+
+// currentPassword is the member of the body.
+const currentPassword = "current_password"
+
+// reauthenticate holds a change of the address or the password to it.
+func (f *Factory[U]) reauthenticate(r *http.Request, u U, up authn.Update[U], password *string) error {
+	needs := f.cfg.Reauthenticate
+	if needs == (Reauthentication{}) || !changesCredentials(u, up) {
+		return nil
+	}
+	var stale error
+	if needs.Fresh > 0 {
+		if _, _, stale = f.fresh.Check(r); stale == nil || !needs.Password {
+			return stale
+		}
+	}
+	if password == nil {
+		if stale != nil {
+			return stale
+		}
+		return Faults{missing("body", currentPassword)}.httpError()
+	}
+	return f.checkCurrentPassword(r, u, *password)
+}
+
+func changesCredentials[U authn.User](u U, up authn.Update[U]) bool {
+	if up.Password != nil {
+		return true
+	}
+	if up.Email == nil {
+		return false
+	}
+	email, err := authn.NormalizeEmail(*up.Email)
+	return err != nil || email != u.AuthAccount().Email
+}
+
+func (f *Factory[U]) checkCurrentPassword(r *http.Request, u U, password string) error {
+	attempt, err := f.limits.login(r, u.AuthAccount().Email)
+	if err != nil {
+		return err
+	}
+	err = f.users.VerifyPassword(r.Context(), u.AuthID(), password)
+	if !errors.Is(err, authn.ErrBadCredentials) {
+		attempt.takeBack()
+		return err
+	}
+	return badRequest("UPDATE_USER_BAD_CURRENT_PASSWORD", err)
+}
