@@ -15,7 +15,7 @@ var fence = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
 // sources of this folder and of the examples.
 func TestPagesShowCompiledCode(t *testing.T) {
 	var compiled strings.Builder
-	for _, pattern := range []string{"*.go", "../examples/*/*.go"} {
+	for _, pattern := range []string{"*.go", "../examples/*/*.go", "../examples/*/*/*.go"} {
 		for _, file := range glob(t, pattern) {
 			compiled.WriteString(squeeze(read(t, file)))
 		}

@@ -137,7 +137,7 @@ func Example_ownFields() {
 	users, e := newApp()
 	err := mountRoutes(e, users)
 	fmt.Println(len(e.Routes()), err)
-	// Output: 7 <nil>
+	// Output: 9 <nil>
 }
 
 func Example_ownNames() {

@@ -18,8 +18,10 @@ import (
 // sessionServers are the places where sessions can be.
 func sessionServers(t *testing.T, test func(t *testing.T, base string)) {
 	for name, env := range map[string]func(t *testing.T) []string{
-		"memory":        func(*testing.T) []string { return nil },
-		"sqlite, int":   func(t *testing.T) []string { return []string{"DATABASE_URL=sqlite:" + testdb.SQLiteFile(t), "USER_KEY=int"} },
+		"memory": func(*testing.T) []string { return nil },
+		"sqlite, int": func(t *testing.T) []string {
+			return []string{"DATABASE_URL=sqlite:" + testdb.SQLiteFile(t), "USER_KEY=int"}
+		},
 		"postgres":      func(t *testing.T) []string { return []string{"DATABASE_URL=" + testdb.PostgresURL(t)} },
 		"postgres, int": func(t *testing.T) []string { return []string{"DATABASE_URL=" + testdb.PostgresURL(t), "USER_KEY=int"} },
 		"redis": func(t *testing.T) []string {

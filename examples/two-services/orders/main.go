@@ -1,0 +1,83 @@
+// Command orders is a service without users: it takes the tokens of ../auth, and
+// verifies them with the public keys that are published there.
+//
+//	go run ./examples/two-services/orders
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/strategies/jwt"
+	"github.com/echo-users/echo-users/strategies/jwt/jwks"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8001", "listen on this `address`")
+	keys := flag.String("keys", "http://127.0.0.1:8000/.well-known/jwks.json", "the `URL` of the public keys")
+	flag.Parse()
+	if err := run(*addr, *keys); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(addr, url string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// InsecureHTTP because both run on this machine.
+	keys, err := jwt.NewKeySet(ctx, jwks.Source(url, jwks.Config{InsecureHTTP: true}), jwt.KeySetConfig{})
+	if err != nil {
+		return err
+	}
+	go keys.Run(ctx, time.Minute, slog.Default())
+	e, err := newServer(keys)
+	if err != nil {
+		return err
+	}
+	go func() {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := e.Shutdown(grace); err != nil {
+			log.Print(err)
+		}
+	}()
+	if err := e.Start(addr); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func newServer(keys jwt.Keys) (*echo.Echo, error) {
+	tokens, err := backends.JWT(keys, backends.JWTConfig{Config: jwt.Config{
+		Issuer:   "https://auth.example.com",
+		Audience: []string{"orders"},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	callers, err := authn.NewVerifier(authn.Config{}, tokens)
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = routes.ErrorHandler
+	e.GET("/orders", callers.CurrentUser(authn.Active).Handle(func(c echo.Context, caller *authn.Subject) error {
+		return c.String(http.StatusOK, fmt.Sprintf("The orders of user %s.\n", caller.AuthID()))
+	}))
+	return e, nil
+}
