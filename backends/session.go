@@ -81,7 +81,7 @@ func withSessions(b *Backend, store authn.SessionStore, cfg SessionConfig) (*Bac
 		return nil, errors.New("the store of sessions is nil")
 	}
 	if cfg.Idle < 0 || cfg.Absolute < 0 || cfg.Grace < 0 || cfg.LastUse < 0 || cfg.Limit.Max < 0 {
-		return nil, errors.New("Idle, Absolute, Grace, LastUse and Limit must not be negative")
+		return nil, errors.New("the options Idle, Absolute, Grace, LastUse and Limit must not be negative")
 	}
 	if cfg.Idle == 0 {
 		cfg.Idle = defaultIdle
@@ -102,7 +102,7 @@ func withSessions(b *Backend, store authn.SessionStore, cfg SessionConfig) (*Bac
 		cfg.Logger = slog.Default()
 	}
 	if cfg.LastUse > cfg.Idle/2 {
-		return nil, errors.New("LastUse must be at most half of Idle: else sessions in use could end")
+		return nil, errors.New("the option LastUse must be at most half of Idle: else sessions in use could end")
 	}
 	carrier, ok := b.transport.(authn.RefreshTransport)
 	if !ok && !cfg.SkipRefresh {
