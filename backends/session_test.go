@@ -449,6 +449,13 @@ func TestLifetimesOfSessions(t *testing.T) {
 	h.wantDead("after its absolute lifetime", almost.Refresh)
 	h.wantOpen("an access token of it", almost.Access, false)
 
+	long := newHouse(t, func(access *jwt.Config, cfg *backends.SessionConfig) {
+		access.Lifetime, cfg.Absolute, cfg.SkipCheck = 24*time.Hour, time.Hour, true
+	})
+	if p := long.login(); p.ExpiresIn != 3600 {
+		t.Errorf("an access token outlives its session: %+v", p)
+	}
+
 	idle := h.login()
 	h.clock.Advance(24 * time.Hour)
 	h.wantDead("after its idle lifetime", idle.Refresh)
@@ -645,6 +652,18 @@ func TestSigningOutElsewhere(t *testing.T) {
 		}
 		if _, err := h.users.SignOutElsewhere(r, u); !errors.Is(err, authn.ErrUnauthorized) {
 			t.Errorf("with what a guard found before: %v", err)
+		}
+		bob, err := h.users.Register(t.Context(), "bob@example.com", "correct horse", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []*http.Request{r, withHeader()} {
+			if _, err := h.users.SignOutElsewhere(r, bob); !errors.Is(err, authn.ErrUnauthorized) {
+				t.Errorf("another user than the guard found: %v", err)
+			}
+		}
+		if b, err := h.users.Get(t.Context(), bob.ID); err != nil || b.Generation != 0 {
+			t.Errorf("%+v, %v", b, err)
 		}
 	})
 }
