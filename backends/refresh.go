@@ -261,7 +261,7 @@ func (b refreshBackend) Refresh(r *http.Request, text string, id authn.Identity)
 	if err != nil {
 		return nil, err
 	}
-	next, session, err := b.exchange(r, text, id.Generation)
+	next, session, err := b.exchange(r, text)
 	if err != nil {
 		return nil, b.withdraw(ctx, access, err)
 	}
@@ -270,15 +270,12 @@ func (b refreshBackend) Refresh(r *http.Request, text string, id authn.Identity)
 
 // exchange stores the successor of a request's refresh token, whatever others
 // do with it at the same moment.
-func (b refreshBackend) exchange(r *http.Request, text string, generation int64) (refreshToken, authn.Session, error) {
+func (b refreshBackend) exchange(r *http.Request, text string) (refreshToken, authn.Session, error) {
 	s := b.sessions
 	for {
 		session, kept, t, err := b.find(r, text)
 		if err != nil {
 			return refreshToken{}, session, err
-		}
-		if session.Generation != generation {
-			return refreshToken{}, session, authn.ErrInvalidToken
 		}
 		now := s.cfg.Now()
 		if kept.standing(t, now, s.cfg.Grace) == repeated {

@@ -566,11 +566,19 @@ func TestWhatEndsSessions(t *testing.T) {
 			h.wantOpen("its access token", one.Access, false)
 			h.wantDead("its refresh token", one.Refresh)
 			h.mustRefresh(two.Refresh)
-			for _, unknown := range []string{by(one), "x", "", strings.Repeat("x", 9000), two.Refresh[:60] + two.Refresh[61:]} {
+			data, err := base64.RawURLEncoding.DecodeString(two.Refresh)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data[20] ^= 1
+			forged := base64.RawURLEncoding.EncodeToString(data)
+			two.Refresh = h.mustRefresh(two.Refresh).Refresh
+			for _, unknown := range []string{by(one), "x", "", strings.Repeat("x", 9000), two.Refresh[:60] + two.Refresh[61:], forged} {
 				if err := h.users.Revoke(t.Context(), "session", unknown); err != nil {
 					t.Errorf("%.20q: %v", unknown, err)
 				}
 			}
+			h.mustRefresh(two.Refresh)
 		}
 	})
 }

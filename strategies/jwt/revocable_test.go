@@ -2,7 +2,11 @@ package jwt_test
 
 import (
 	"context"
+	"crypto/elliptic"
+	"encoding/base64"
 	"errors"
+	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +49,22 @@ func TestRevocationOfTokensWithoutID(t *testing.T) {
 		}
 		if _, err := s.Read(t.Context(), one); !errors.Is(err, authn.ErrInvalidToken) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if name == "ES256" { // of which (r, s) and (r, n-s) are both good
+			i := strings.LastIndexByte(one, '.') + 1
+			sum, err := base64.RawURLEncoding.DecodeString(one[i:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			other := new(big.Int).Sub(elliptic.P256().Params().N, new(big.Int).SetBytes(sum[32:]))
+			other.FillBytes(sum[32:])
+			spelt := one[:i] + base64.RawURLEncoding.EncodeToString(sum)
+			if _, err := plain.Read(t.Context(), spelt); err != nil || spelt == one {
+				t.Error("the other spelling isn't one:", err)
+			}
+			if _, err := s.Read(t.Context(), spelt); !errors.Is(err, authn.ErrInvalidToken) {
+				t.Errorf("another spelling of a revoked token: %v", err)
+			}
 		}
 		two := issueOf(t, s.Strategy)
 		if _, err := s.Read(t.Context(), two); err != nil {
