@@ -33,7 +33,8 @@ type SessionConfig struct {
 	// LastUse is how old the note of when a session was last seen may get.
 	// Defaults to one minute, and a tenth of Idle at most.
 	LastUse time.Duration
-	// Limit is how many sessions a user may have. Defaults to any number.
+	// Limit is how many sessions a user may have. Max defaults to 100, so that a
+	// program that logs in all the time fills no store.
 	Limit authn.SessionLimit
 
 	// SkipRefresh issues no refresh tokens: a session lives as long as its
@@ -55,6 +56,7 @@ const (
 	defaultAbsolute = 30 * 24 * time.Hour
 	defaultGrace    = 30 * time.Second
 	defaultLastUse  = time.Minute
+	defaultMax      = 100
 
 	// seenRest is how long no last use is noted after that failed.
 	seenRest = 10 * time.Second
@@ -94,6 +96,9 @@ func withSessions(b *Backend, store authn.SessionStore, cfg SessionConfig) (*Bac
 	}
 	if cfg.LastUse == 0 {
 		cfg.LastUse = min(defaultLastUse, cfg.Idle/10)
+	}
+	if cfg.Limit.Max == 0 {
+		cfg.Limit.Max = defaultMax
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

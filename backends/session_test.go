@@ -677,7 +677,15 @@ func TestSigningOutElsewhere(t *testing.T) {
 }
 
 func TestSessionLimits(t *testing.T) {
-	h := newHouse(t, func(_ *jwt.Config, cfg *backends.SessionConfig) { cfg.Limit.Max = 2 })
+	h := newHouse(t)
+	for range 101 {
+		h.login()
+	}
+	if n := len(h.sessions()); n != 100 {
+		t.Errorf("%d sessions without a limit of one's own", n)
+	}
+
+	h = newHouse(t, func(_ *jwt.Config, cfg *backends.SessionConfig) { cfg.Limit.Max = 2 })
 	first := h.login()
 	for range 2 {
 		h.clock.Advance(time.Second)
@@ -943,4 +951,47 @@ func TestRenewalOfAnAccessTokenByItself(t *testing.T) {
 	if _, _, err := users.CurrentUser(authn.Active).Check(withHeader("Bearer " + token)); err == nil {
 		t.Error("a renewed token outlives the absolute maximum")
 	}
+}
+
+func FuzzRefreshToken(f *testing.F) {
+	strategy, err := jwt.New(jwt.Secret([]byte(strings.Repeat("s", 32))), jwt.Config{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := backends.WithSessions(backends.New("session", backends.Bearer{}, strategy), new(authntest.MemorySessions), backends.SessionConfig{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	in, _ := authn.Can[authn.LoginBackend](b)
+	res, err := in.Login(context.Background(), authn.Identity{Subject: "ann", Backend: "session"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	body, err := json.Marshal(res.Body)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var issued pair
+	if err := json.Unmarshal(body, &issued); err != nil {
+		f.Fatal(err)
+	}
+	door, _ := authn.Can[authn.RefreshBackend](b)
+	revoker, _ := authn.Can[authn.Revoker](b)
+	for _, seed := range []string{"", "x", issued.Refresh, issued.Refresh[1:], issued.Access, strings.Repeat("A", 86)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		id, err := door.Grant(httptest.NewRequest("POST", "/", nil), token)
+		if known := token == issued.Refresh; known != (err == nil) || known && id.Subject != "ann" {
+			t.Errorf("%+v, %v", id, err)
+		}
+		if err != nil && !errors.Is(err, authn.ErrInvalidToken) && !errors.Is(err, authn.ErrNoCredential) {
+			t.Error(err)
+		}
+		if token != issued.Refresh && token != issued.Access {
+			if err := revoker.Revoke(t.Context(), token); err != nil && !errors.Is(err, authn.ErrInvalidToken) {
+				t.Error(err)
+			}
+		}
+	})
 }
