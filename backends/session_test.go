@@ -112,6 +112,9 @@ func newHouseOf(t *testing.T, kept authn.SessionStore, transport authn.Transport
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := h.users.Flush(t.Context()); err != nil { // tests add hooks
+		t.Fatal(err)
+	}
 	h.guard = h.users.CurrentUser(authn.Active)
 	return h
 }
