@@ -1,5 +1,7 @@
 package authn
 
+import "time"
+
 // Demands is what a guard asks, for documents that describe its routes.
 type Demands struct {
 	// Backends are the names of those whose credentials count, in the order in
@@ -10,6 +12,8 @@ type Demands struct {
 	// Forbids says that some users are refused: unverified ones, those who are
 	// no superusers, or whom a rule of the application's refuses.
 	Forbids bool
+	// Fresh is how long ago the person may have authenticated; zero for any time.
+	Fresh time.Duration
 	// CrossSite says that a request that another site had a browser send is
 	// refused, if it can change something.
 	CrossSite bool
@@ -19,6 +23,7 @@ type Demands struct {
 func (g *Guard[U]) Demands() Demands {
 	d := Demands{
 		Optional: g.demands.optional,
+		Fresh:    g.demands.fresh,
 		Forbids:  g.demands.verified || g.demands.superuser || len(g.require) > 0,
 	}
 	for i, b := range g.backends {

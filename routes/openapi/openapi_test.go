@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	swaggest "github.com/swaggest/openapi-go"
@@ -264,6 +265,7 @@ func TestAnApplicationsRoutesJoin(t *testing.T) {
 		"/optional": users.CurrentUser(authn.Active, authn.Only("web"), authn.Optional),
 		"/editors":  users.CurrentUser(authn.Active, authn.Only("web")).Require(func(*member) error { return nil }),
 		"/cookies":  users.CurrentUser(authn.Active, authn.Only("session")),
+		"/fresh":    users.CurrentUser(authn.Active, authn.Only("web"), authn.Fresh(time.Minute)),
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPut} {
 			op, err := doc.Operation(method, path+"/{id}", guard)
@@ -297,6 +299,10 @@ func TestAnApplicationsRoutesJoin(t *testing.T) {
 		if got := fmt.Sprintf("%s; %v", strings.Join(codes, " "), at(entry, "security")); got != want {
 			t.Errorf("%s: %s, want %s", operation, got, want)
 		}
+	}
+	refusals := at(parsed, "paths", "/fresh/{id}", "get", "responses", "401", "content", "application/json", "examples")
+	if at(refusals, "insufficient_user_authentication", "value", "detail") != "insufficient_user_authentication" || at(refusals, "Unauthorized") == nil {
+		t.Error(refusals)
 	}
 	if _, err := doc.Operation(http.MethodGet, "/users/me", nil); err == nil {
 		t.Error("a route is described twice")

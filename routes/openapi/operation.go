@@ -182,6 +182,9 @@ func (d *Document) guard(op *openapi31.Operation, demands authn.Demands, method 
 		op.Security = append(op.Security, map[string][]string{})
 	} else {
 		refuse(op, status(http.StatusUnauthorized))
+		if demands.Fresh > 0 {
+			refuse(op, routes.Problem{Status: http.StatusUnauthorized, Code: "insufficient_user_authentication"})
+		}
 	}
 	changes := method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
 	if demands.Forbids && !demands.Optional || demands.CrossSite && changes {
