@@ -30,7 +30,7 @@ type Session struct {
 	Client Client
 	// Refresh is what the backend keeps of refresh tokens: no token, and nothing
 	// to make one of.
-	Refresh []byte
+	Refresh []byte `json:"-"`
 	// Version counts writes, for [SessionStore.UpdateSession].
 	Version int64
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/echo-users/echo-users/internal/testdb"
 )
 
@@ -360,6 +362,42 @@ func TestEveryOlderCredentialIsDead(t *testing.T) {
 			})
 		}
 	})
+}
+
+// A hash that is replaced at a log-in signs nobody out.
+func TestAHashUpgradeEndsNothing(t *testing.T) {
+	base := start(t, "REDIS_URL="+testdb.RedisURL(t))
+	register(t, base, arthur)
+	before := map[string]string{}
+	for _, backend := range []string{"jwt", "my-jwt", "database", "redis"} {
+		_, before[backend] = login(t, base, backend, arthur, "abc")
+	}
+	var renewing string
+	before["session"], renewing = logIn(t, base, arthur, "abc")
+	legacy, err := bcrypt.GenerateFromPassword([]byte("abc"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(map[string]string{"email": arthur, "hashed_password": string(legacy)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, answer := call(t, "POST", base+"/_test/user-flags", "application/json", string(body), ""); status != 204 {
+		t.Fatal(status, answer)
+	}
+	for range 2 { // the first one replaces it
+		if status, _ := login(t, base, "jwt", arthur, "abc"); status != 200 {
+			t.Fatal(status)
+		}
+	}
+	for backend, token := range before {
+		if !opens(t, base, token) {
+			t.Errorf("%s: signed out", backend)
+		}
+	}
+	if status, _, _ := refresh(t, base, renewing); status != 200 {
+		t.Error(status)
+	}
 }
 
 // Nothing that anybody sends is a server's error.
