@@ -31,11 +31,7 @@ func NewDenylist(db *gorm.DB) (*Denylist, error) {
 	const table = DefaultDenylistTable
 	d.insert = joinSQL(db, nil, "INSERT INTO", name(table), "(id, expires_at) VALUES (", value, ",", value, ") ON CONFLICT (id) DO NOTHING")
 	d.find = joinSQL(db, nil, "SELECT count(*) FROM", name(table), "WHERE id =", value)
-	sweep := []any{"DELETE FROM", name(table), "WHERE id IN (SELECT id FROM", name(table), "WHERE expires_at > 0 AND expires_at <=", value, "ORDER BY expires_at LIMIT", value}
-	if db.Name() == "postgres" { // who sweeps at the same time takes others
-		sweep = append(sweep, "FOR UPDATE SKIP LOCKED")
-	}
-	d.sweep = joinSQL(db, nil, append(sweep, ")")...)
+	d.sweep = sweepSQL(db, table, "id")
 	return d, nil
 }
 

@@ -65,11 +65,7 @@ func NewSessions[T any, U interface {
 	s.removeOldest = store.sql("DELETE FROM", table, "WHERE id IN (SELECT id FROM", table,
 		"WHERE user_id =", keyValue, "AND id <>", value, "ORDER BY created_at, id LIMIT", value, ")")
 	s.removeExpired = store.sql("DELETE FROM", table, "WHERE user_id =", keyValue, "AND expires_at <=", value)
-	sweep := []any{"DELETE FROM", table, "WHERE id IN (SELECT id FROM", table, "WHERE expires_at <=", value, "ORDER BY expires_at LIMIT", value}
-	if store.db.Name() == "postgres" { // who sweeps at the same time takes others
-		sweep = append(sweep, "FOR UPDATE SKIP LOCKED")
-	}
-	s.sweep = store.sql(append(sweep, ")")...)
+	s.sweep = sweepSQL(store.db, s.table, "id")
 	s.all = store.sql("SELECT", columns, "FROM", table, "WHERE user_id =", keyValue)
 	s.one = store.sql("SELECT", columns, "FROM", table, "WHERE user_id =", keyValue, "AND id =", value)
 	s.update = store.sql("UPDATE", table, "SET generation =", value, ", seen_at =", value, ", expires_at =", value,

@@ -46,6 +46,17 @@ func joinSQL(db *gorm.DB, m *mapping, parts ...any) string {
 	return stmt.SQL.String()
 }
 
+// sweepSQL is the statement that removes rows which had expired by a time, of
+// which there may be so many. Zero in expires_at is never.
+func sweepSQL(db *gorm.DB, table, key string) string {
+	sweep := []any{"DELETE FROM", name(table), "WHERE", name(key), "IN (SELECT", name(key), "FROM", name(table),
+		"WHERE expires_at > 0 AND expires_at <=", value, "ORDER BY expires_at LIMIT", value}
+	if db.Name() == "postgres" { // who sweeps at the same time takes others
+		sweep = append(sweep, "FOR UPDATE SKIP LOCKED")
+	}
+	return joinSQL(db, nil, append(sweep, ")")...)
+}
+
 // exec runs a statement past GORM, and returns how many rows it has written.
 func (s *Store[T, U]) exec(ctx context.Context, query string, values ...any) (int64, error) {
 	ctx, cancel := bounded(ctx, s.timeout)

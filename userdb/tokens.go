@@ -66,11 +66,7 @@ func NewTokens[T any, U interface {
 		value, ",", value, ",", value, ",", value, ",", value, ",", value, ",", value, ",", value, ",", value, ",", value, ")")
 	t.touch = store.sql("UPDATE", name(t.table), "SET used_at =", value, "WHERE token_hash =", value, "AND used_at <=", value)
 	t.remove = store.sql("DELETE FROM", name(t.table), "WHERE token_hash =", value)
-	expired := []any{"DELETE FROM", name(t.table), "WHERE token_hash IN (SELECT token_hash FROM", name(t.table), "WHERE expires_at <=", value, "ORDER BY expires_at LIMIT", value}
-	if store.db.Name() == "postgres" { // who sweeps at the same time takes others
-		expired = append(expired, "FOR UPDATE SKIP LOCKED")
-	}
-	t.sweep = store.sql(append(expired, ")")...)
+	t.sweep = sweepSQL(store.db, t.table, "token_hash")
 	if cfg.PlainTable != "" {
 		t.plain = t.newLookup(cfg.PlainTable, "token", "created_at")
 		t.removePlain = store.sql("DELETE FROM", name(cfg.PlainTable), "WHERE token =", value)
