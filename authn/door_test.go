@@ -13,7 +13,7 @@ import (
 // credential: the one place that does, and the one that asks for it. It counts
 // calls and method values under whatever name the receiver has.
 func TestOneDoorForCredentials(t *testing.T) {
-	var issues, logins []string
+	var issues, logins, grants []string
 	forEachSource(t, func(file, text string) {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, text, 0)
 		if err != nil {
@@ -30,6 +30,8 @@ func TestOneDoorForCredentials(t *testing.T) {
 				switch n.Sel.Name {
 				case "Issue":
 					issues = append(issues, file)
+				case "Grant":
+					grants = append(grants, file)
 				case "Login":
 					// Users.Login, which is the door, takes at least three.
 					if count, called := arguments[n]; !called || count < 3 {
@@ -45,6 +47,9 @@ func TestOneDoorForCredentials(t *testing.T) {
 	}
 	if want := []string{"authn/login.go"}; !slices.Equal(logins, want) {
 		t.Errorf("LoginBackend.Login is used in %v, want %v", logins, want)
+	}
+	if want := []string{"authn/refresh.go"}; !slices.Equal(grants, want) {
+		t.Errorf("RefreshBackend.Grant is used in %v, want %v", grants, want)
 	}
 }
 
