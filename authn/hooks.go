@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 )
@@ -40,6 +41,7 @@ type Hooks[U User] struct {
 
 	// CheckPassword may refuse a new password with a [*PasswordError], as
 	// [Config.PasswordPolicy] does, and sees u as it will be, own fields too.
+	// Any other error but an [*HTTPError] is [ErrUnavailable].
 	// It runs on every way that sets a password, within the write, and so more
 	// than once where that begins anew; it only looks.
 	CheckPassword func(ctx context.Context, u U, password string) error
@@ -160,13 +162,21 @@ func (m *Users[U]) afterRegister(ctx context.Context, u U) {
 	}
 }
 
+// checkPassword asks hooks about a new password. One that can't decide refuses
+// for now.
 func (m *Users[U]) checkPassword(ctx context.Context, u U, password string) error {
-	return m.eachHook(func(h Hooks[U]) error {
+	err := m.eachHook(func(h Hooks[U]) error {
 		if h.CheckPassword == nil {
 			return nil
 		}
 		return h.CheckPassword(ctx, u, password)
 	})
+	var refused *PasswordError
+	var answer *HTTPError
+	if errors.As(err, &refused) || errors.As(err, &answer) {
+		return err
+	}
+	return unavailable(err)
 }
 
 // welcomes reports whether anybody is greeted.

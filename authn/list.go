@@ -30,6 +30,7 @@ type Query struct {
 const (
 	defaultPage = 50
 	maxPage     = 500
+	maxSearch   = 1280 // bytes
 )
 
 // Page is a part of a list.
@@ -50,6 +51,9 @@ func (m *Users[U]) List(ctx context.Context, q Query) (Page[U], error) {
 	lister, ok := m.store.(Lister[U])
 	if !ok {
 		return Page[U]{}, fmt.Errorf("%w: the store is no authn.Lister", ErrNotSupported)
+	}
+	if len(q.Search) > maxSearch { // longer than any address
+		return Page[U]{}, nil
 	}
 	if q.Limit <= 0 {
 		q.Limit = defaultPage

@@ -62,13 +62,8 @@ func (m *Users[U]) hashNew(ctx context.Context, password string, account Account
 	if len(password) > MaxNewPasswordSize {
 		return "", &PasswordError{Reason: fmt.Sprintf("Password should be at most %d bytes", MaxNewPasswordSize)}
 	}
-	account.HashedPassword = ""
-	if err := m.cfg.PasswordPolicy.CheckPassword(ctx, password, account); err != nil {
-		var refused *PasswordError
-		if errors.As(err, &refused) {
-			return "", err
-		}
-		return "", unavailable(err)
+	if err := m.checkPolicy(ctx, password, account); err != nil {
+		return "", err
 	}
 	hash, err := m.cfg.Passwords.Hash(ctx, password)
 	if errors.Is(err, pwhash.ErrUnfit) {
@@ -78,6 +73,17 @@ func (m *Users[U]) hashNew(ctx context.Context, password string, account Account
 		return "", unavailable(err)
 	}
 	return hash, nil
+}
+
+// checkPolicy asks the policy about the password of an account as it will be.
+func (m *Users[U]) checkPolicy(ctx context.Context, password string, account Account) error {
+	account.HashedPassword = ""
+	err := m.cfg.PasswordPolicy.CheckPassword(ctx, password, account)
+	var refused *PasswordError
+	if err == nil || errors.As(err, &refused) {
+		return err
+	}
+	return unavailable(err)
 }
 
 func checkPasswordLength(password string) error {

@@ -42,6 +42,9 @@ func (m *Users[U]) Register(ctx context.Context, email, password string, fill fu
 			if fill != nil {
 				refused = fill(u)
 			}
+			if refused == nil && *u.AuthAccount() != account { // fill has set flags
+				refused = m.checkPolicy(ctx, password, *u.AuthAccount())
+			}
 			if refused == nil {
 				refused = m.checkPassword(ctx, u, password)
 			}

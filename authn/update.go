@@ -51,6 +51,9 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 		if email != "" {
 			account.Email = email
 		}
+		set(&account.IsActive, up.IsActive)
+		set(&account.IsSuperuser, up.IsSuperuser)
+		set(&account.IsVerified, up.IsVerified)
 		if hash, err = m.hashNew(ctx, *up.Password, account); err != nil {
 			return none, err
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"gorm.io/gorm/clause"
 
@@ -22,11 +24,12 @@ const legacyColumn = "echo_users_legacy_email"
 // fastapi-users let happen. Those rows stay as they are, and each is found by
 // the exact spelling of its address alone (the domain's letter case counts
 // where nothing else tells two apart). No new row gets an address that another
-// one has in any letter case. Merge them, and do without it: where no rows
-// differ so, it changes nothing but the speed of look-ups by address.
+// one has in any letter case, if every program that makes or changes users has
+// this of its store. Merge them, and do without it: where no rows differ so, it
+// changes nothing but one query more for a new address.
 func (s *Store[T, U]) AllowLegacyDuplicates() *Store[T, U] {
 	other := *s
-	other.allowDuplicates, other.byEmail = true, nil
+	other.allowDuplicates = true
 	return &other
 }
 
@@ -38,7 +41,7 @@ func (m *migrator) excuseDuplicates() error {
 		return err
 	}
 	if !slices.Contains(columns, legacyColumn) {
-		if err := m.exec("ALTER TABLE " + m.quote(m.table) + " ADD COLUMN " + legacyColumn + " varchar(320)"); err != nil {
+		if err := m.exec("ALTER TABLE " + m.quote(m.table) + " ADD COLUMN " + legacyColumn + " text"); err != nil {
 			return err
 		}
 	}
@@ -51,6 +54,9 @@ func (m *migrator) excuseDuplicates() error {
 		if err := m.exec(fmt.Sprintf(statement, table, legacyColumn, email, several)); err != nil {
 			return err
 		}
+	}
+	if err := m.endExcusesOfMoves(); err != nil {
+		return err
 	}
 	keys := "lower(" + email + ")"
 	for _, wanted := range []index{
@@ -69,13 +75,47 @@ func (m *migrator) excuseDuplicates() error {
 	return nil
 }
 
+// endExcusesOfMoves has a row lose its excuse when it gets another address,
+// whoever writes that: should it come back, it is a row like any other.
+func (m *migrator) endExcusesOfMoves() error {
+	table, key, email := m.quote(m.table), m.quote(m.key.DBName), m.quote(m.email.DBName)
+	trigger := m.indexName("_end_excuse")
+	if m.dialect == "sqlite" {
+		return m.addTrigger(trigger, fmt.Sprintf(`AFTER UPDATE OF %[3]s ON %[1]s
+			WHEN NEW.%[3]s <> OLD.%[3]s AND NEW.%[4]s IS OLD.%[4]s AND OLD.%[4]s IS NOT NULL BEGIN
+			UPDATE %[1]s SET %[4]s = NULL WHERE %[2]s = NEW.%[2]s; END`, table, key, email, legacyColumn))
+	}
+	for _, statement := range []string{
+		"CREATE OR REPLACE FUNCTION echo_users_end_excuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW." + legacyColumn + " := NULL; RETURN NEW; END $$",
+		fmt.Sprintf("DROP TRIGGER IF EXISTS %s ON %s", m.quote(trigger), table),
+		fmt.Sprintf(`CREATE TRIGGER %[1]s BEFORE UPDATE ON %[2]s FOR EACH ROW
+			WHEN (NEW.%[3]s IS DISTINCT FROM OLD.%[3]s AND NEW.%[4]s IS NOT DISTINCT FROM OLD.%[4]s)
+			EXECUTE FUNCTION echo_users_end_excuse()`, m.quote(trigger), table, email, legacyColumn),
+	} {
+		if err := m.exec(statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // maxSpellings is how many rows of one address are looked at.
 const maxSpellings = 100
 
-// byExactEmail is ByEmail where one address may be several users'.
+// byExactEmail is ByEmail where one address may be several users'. Who is meant
+// doesn't depend on whom db's conditions and a soft delete hide.
 func (s *Store[T, U]) byExactEmail(ctx context.Context, email string) (U, error) {
+	u, err := s.spelt(ctx, email)
+	if err != nil || s.byEmail != nil { // which hides nobody
+		return u, err
+	}
+	return s.ByID(ctx, u.AuthID())
+}
+
+// spelt returns whose address is spelt so, of all rows that there are.
+func (s *Store[T, U]) spelt(ctx context.Context, email string) (U, error) {
 	var found []*T
-	err := narrow(session(ctx, s.db), s.isEmail(email)).Limit(maxSpellings).Find(&found).Error
+	err := newSession(ctx, s.db).Table(s.mapping.table).Unscoped().Where(s.isEmail(email)).Limit(maxSpellings).Find(&found).Error
 	if err != nil {
 		return nil, migrated(err)
 	}
@@ -131,9 +171,17 @@ type DuplicateEmail struct {
 func (e *DuplicateEmailError) Error() string {
 	var rows []string
 	for _, row := range e.Rows {
-		rows = append(rows, fmt.Sprintf("%s (%s)", row.ID, row.Email))
+		rows = append(rows, fmt.Sprintf("%s (%s)", quoted(row.ID), quoted(row.Email)))
 	}
 	return "users have the same e-mail address but for letter case: " + strings.Join(rows, ", ")
+}
+
+// quoted is text as it is, unless a terminal would take some of it for a command.
+func quoted(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 func (m *migrator) checkDuplicates() error {

@@ -98,6 +98,13 @@ func isForeignKeyViolation(err error) bool {
 	return errors.As(err, &code) && code.Code() == sqliteForeignKey
 }
 
+// isDataException reports that Postgres could make no value of the column's type
+// of what was asked for, as of text with a NUL in it.
+func isDataException(err error) bool {
+	var state sqlState
+	return errors.As(err, &state) && strings.HasPrefix(state.SQLState(), "22")
+}
+
 // isBadValue reports a data exception, a violated constraint, or a value beyond
 // a limit of the database, as an index has for its rows.
 func isBadValue(err error) bool {

@@ -24,8 +24,11 @@ type index struct {
 // is the keys.
 func (i index) serves(wanted index) bool {
 	return (i.Unique || !wanted.Unique) && i.Where == bare(wanted.Where) &&
-		(plain(i.Keys) == plain(wanted.Keys) || wanted.byName && i.Name == shorten(wanted.Name))
+		(plain(i.Keys) == plain(wanted.Keys) || wanted.byName && i.Name == shorten(wanted.Name) && i.computes() == wanted.computes())
 }
+
+// computes reports whether the keys are more than columns.
+func (i index) computes() bool { return strings.Contains(i.Keys, "(") }
 
 // plain brings SQL to one spelling: Postgres has lower(email::text) where
 // lower("email") was written.

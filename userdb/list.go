@@ -42,7 +42,7 @@ func (s *Store[T, U]) List(ctx context.Context, q authn.Query) ([]U, error) {
 		}
 	}
 	byKey := func(tx *gorm.DB) *gorm.DB {
-		return tx.Order(clause.OrderByColumn{Column: s.column(s.mapping.key), Reorder: true}).Limit(q.Limit)
+		return tx.Order(clause.OrderByColumn{Column: s.column(s.mapping.key), Reorder: true}).Limit(q.Limit).Offset(-1)
 	}
 	var found []*T
 	if err := narrow(session(ctx, s.db), conditions...).Scopes(byKey).Find(&found).Error; err != nil {

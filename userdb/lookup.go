@@ -103,7 +103,7 @@ func makePlain(values []any) error {
 }
 
 // scan reads the row that matches into each of the structs, which share no
-// memory afterwards.
+// memory afterwards: [authn.ErrUserNotFound], or errSeveral.
 func (l *lookup) scan(ctx context.Context, value any, into ...any) error {
 	return l.scanWith(ctx, value, nil, into...)
 }
@@ -126,7 +126,10 @@ func (l *lookup) scanWith(ctx context.Context, value any, first []any, into ...a
 			return err
 		}
 	}
-	return rows.Close()
+	if rows.Next() {
+		return errSeveral
+	}
+	return errors.Join(rows.Err(), rows.Close())
 }
 
 func (l *lookup) scanRow(ctx context.Context, rows *sql.Rows, u reflect.Value, first ...any) error {

@@ -89,14 +89,15 @@ func (s *Store[T, U]) ByEmail(ctx context.Context, email string) (U, error) {
 	if !isStorable(email) {
 		return nil, authn.ErrUserNotFound
 	}
-	if s.allowDuplicates {
+	if s.byEmail == nil {
 		return s.byExactEmail(ctx, email)
 	}
 	u := new(T)
-	if s.byEmail != nil {
-		return only(U(u), s.byEmail.scan(ctx, email, u))
+	err := s.byEmail.scan(ctx, email, u)
+	if errors.Is(err, errSeveral) { // see AllowLegacyDuplicates
+		return s.byExactEmail(ctx, email)
 	}
-	return only(U(u), narrow(session(ctx, s.db), s.isEmail(email)).Take(u).Error)
+	return only(U(u), err)
 }
 
 // Find returns the one user that a condition names, as GORM's Where takes it:
@@ -113,7 +114,11 @@ func (s *Store[T, U]) Find(ctx context.Context, condition string, values ...any)
 		}
 	}
 	var users []*T
-	if err := narrow(session(ctx, s.db), newSession(ctx, s.db).Statement.BuildCondition(condition, values...)...).Limit(2).Find(&users).Error; err != nil {
+	err := narrow(session(ctx, s.db), newSession(ctx, s.db).Statement.BuildCondition(condition, values...)...).Limit(2).Find(&users).Error
+	if isDataException(err) {
+		return nil, authn.ErrUserNotFound // no value of that column is like it
+	}
+	if err != nil {
 		return nil, migrated(err)
 	}
 	switch len(users) {
@@ -125,7 +130,7 @@ func (s *Store[T, U]) Find(ctx context.Context, condition string, values ...any)
 	return nil, errSeveral
 }
 
-var errSeveral = errors.New("userdb: the condition names several users")
+var errSeveral = errors.New("userdb: several users where one was asked for")
 
 // only returns no user beside an error.
 func only[U any](u U, err error) (U, error) {

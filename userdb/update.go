@@ -125,7 +125,7 @@ func (s *Store[T, U]) writeDifference(ctx context.Context, before, after U) (boo
 		return false, nil
 	}
 	if err != nil {
-		return false, s.updateError(ctx, err, after, key)
+		return false, s.updateError(ctx, err, after, key, slices.Contains(columns, s.mapping.email.DBName))
 	}
 	return written, nil
 }
@@ -137,10 +137,11 @@ func differs(ctx context.Context, field *schema.Field, old, new reflect.Value) b
 	)
 }
 
-// updateError says which unique column was taken.
-func (s *Store[T, U]) updateError(ctx context.Context, err error, u U, key any) error {
+// updateError says which unique column was taken, of an update of the address
+// or of others alone.
+func (s *Store[T, U]) updateError(ctx context.Context, err error, u U, key any, ofEmail bool) error {
 	err = s.classify(err)
-	if errors.Is(err, authn.ErrConflict) {
+	if ofEmail && errors.Is(err, authn.ErrConflict) {
 		return s.conflict(ctx, u.AuthAccount().Email, key)
 	}
 	return err

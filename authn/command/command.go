@@ -213,7 +213,7 @@ func sets[U authn.User](says string, up authn.Update[U]) func(*command[U], *flag
 // tell says what became of a user.
 func (c *command[U]) tell(u U, says string, err error) error {
 	if err == nil {
-		_, err = fmt.Fprintf(c.Out, "%s (%s) %s\n", printable(u.AuthAccount().Email), u.AuthID(), says)
+		_, err = fmt.Fprintf(c.Out, "%s (%s) %s\n", printable(u.AuthAccount().Email), printable(u.AuthID()), says)
 	}
 	return err
 }

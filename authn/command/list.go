@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/echo-users/echo-users/authn"
 )
@@ -60,9 +61,12 @@ func (c *command[U]) list(set *flag.FlagSet) func(context.Context, string) error
 			return err
 		}
 		if *asJSON {
-			out := json.NewEncoder(c.Out)
 			for _, u := range page.Users {
-				if err := out.Encode(newRow(u)); err != nil {
+				row, err := json.Marshal(newRow(u))
+				if err != nil {
+					return err
+				}
+				if _, err := fmt.Fprintln(c.Out, printableJSON(row)); err != nil {
 					return err
 				}
 			}
@@ -70,17 +74,33 @@ func (c *command[U]) list(set *flag.FlagSet) func(context.Context, string) error
 			table := tabwriter.NewWriter(c.Out, 0, 8, 2, ' ', 0)
 			for _, u := range page.Users {
 				r := newRow(u)
-				fmt.Fprintf(table, "%s\t%s\t%s\n", r.ID, printable(r.Email), r.flags())
+				fmt.Fprintf(table, "%s\t%s\t%s\n", printable(r.ID), printable(r.Email), r.flags())
 			}
 			if err := table.Flush(); err != nil {
 				return err
 			}
 		}
 		if page.Next != "" {
-			fmt.Fprintf(c.Err, "There are more: -after %s\n", page.Next)
+			fmt.Fprintf(c.Err, "There are more: -after %s\n", printable(page.Next))
 		}
 		return nil
 	}
+}
+
+// printableJSON is JSON whose strings have escapes for what a terminal would
+// take for a command.
+func printableJSON(text []byte) string {
+	var out strings.Builder
+	for _, r := range string(text) {
+		if unicode.IsPrint(r) {
+			out.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&out, `\u%04x`, unit)
+		}
+	}
+	return out.String()
 }
 
 // printable is text as it is, unless a terminal would take some of it for a

@@ -20,6 +20,7 @@ import (
 
 	"github.com/glebarez/sqlite"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -96,7 +97,8 @@ func manage[K userdb.Key](ctx context.Context, s settings, args []string) error 
 	if args[0] == "migrate" {
 		return store.Migrate(ctx)
 	}
-	users, err := authn.New(store, authn.Config{Passwords: &password.Hasher{LegacyBcryptCost: s.bcryptCost}}, nobody{})
+	// Where spellings of one address are several users', each has its own.
+	users, err := authn.New(store.AllowLegacyDuplicates(), authn.Config{Passwords: &password.Hasher{LegacyBcryptCost: s.bcryptCost}}, nobody{})
 	if err != nil {
 		return err
 	}
@@ -112,19 +114,39 @@ type nobody struct{ authn.Backend }
 
 func (nobody) Name() string { return "nobody" }
 
+// open opens a database. Its errors never repeat the URL, which may hold a
+// password, but where it is the name of a file and nothing else.
 func open(url string, create bool) (*gorm.DB, error) {
 	quiet := &gorm.Config{Logger: logger.Discard}
-	switch file, isSQLite := strings.CutPrefix(url, "sqlite:"); {
+	switch file, isSQLite := sqliteFile(url); {
 	case url == "":
 		return nil, errors.New("which database? set DATABASE_URL, or -db")
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
-		return gorm.Open(postgres.Open(url), quiet)
-	case !isSQLite && strings.Contains(url, "://"):
-		return nil, errors.New("the database must be postgres://… or a SQLite file") // url may hold a password
+		return openPostgres(url, quiet)
+	case !isSQLite && (strings.ContainsAny(url, "=@") || strings.Contains(url, "://")):
+		return nil, errors.New("the database must be like postgres://user:password@host/name, or a SQLite file")
 	default:
 		if _, err := os.Stat(file); err != nil && !create {
 			return nil, fmt.Errorf("%w (echo-users -db %s migrate makes it)", err, file)
 		}
 		return gorm.Open(sqlite.Open(file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"), quiet)
 	}
+}
+
+// sqliteFile returns the file of sqlite:FILE, and of SQLAlchemy's
+// sqlite:///FILE and sqlite+aiosqlite:///FILE; else the text as it is.
+func sqliteFile(url string) (file string, ok bool) {
+	for _, prefix := range []string{"sqlite:///", "sqlite+aiosqlite:///", "sqlite:"} {
+		if file, ok := strings.CutPrefix(url, prefix); ok {
+			return file, true
+		}
+	}
+	return url, false
+}
+
+func openPostgres(url string, cfg *gorm.Config) (*gorm.DB, error) {
+	if _, err := pgconn.ParseConfig(url); err != nil { // which may repeat a part of it
+		return nil, errors.New("the URL of the database can't be read: is a character of the password to be escaped, as # by %23, / by %2F, ? by %3F?")
+	}
+	return gorm.Open(postgres.Open(url), cfg)
 }

@@ -2,11 +2,11 @@
 // the application's database, and whoever had a password, a token or a mailed
 // link there has it here.
 //
-// Without -db it serves a copy of a database that fastapi-users wrote, and
+// Without a database it serves a copy of a database that fastapi-users wrote, and
 // prints credentials of the time before to try:
 //
 //	go run ./examples/from-fastapi
-//	go run ./examples/from-fastapi -db postgres://… -key uuid
+//	DATABASE_URL=postgres://… go run ./examples/from-fastapi -key uuid
 package main
 
 import (
@@ -25,6 +25,7 @@ import (
 
 	"github.com/glebarez/sqlite"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -32,7 +33,8 @@ import (
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "listen on this `address`")
-	url := flag.String("db", "", "the `database`: postgres://user:password@host/name, or a SQLite file")
+	url := flag.String("db", os.Getenv("DATABASE_URL"), "the `database`: postgres://user@host/name, or a SQLite file; DATABASE_URL, where a password in it is out of sight")
+	flag.Lookup("db").DefValue = "" // help shows it
 	key := flag.String("key", "uuid", "the kind of the users' `keys`: uuid or int")
 	cfg := config{lifetime: time.Hour}
 	flag.BoolVar(&cfg.allowDuplicates, "allow-legacy-duplicates", false, "begin although addresses differ in letter case alone")
@@ -84,10 +86,18 @@ func run(ctx context.Context, addr, url, key string, cfg config) error {
 	return serve(ctx, addr, app)
 }
 
+// open opens a database. Its errors don't repeat the URL, which may hold a
+// password.
 func open(url string) (*gorm.DB, error) {
 	quiet := &gorm.Config{Logger: logger.Discard}
-	if strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") {
+	switch {
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		if _, err := pgconn.ParseConfig(url); err != nil {
+			return nil, errors.New("the URL of the database can't be read: is a character of the password to be escaped?")
+		}
 		return gorm.Open(postgres.Open(url), quiet)
+	case strings.ContainsAny(url, "=@"), strings.Contains(url, "://"):
+		return nil, errors.New("the database must be like postgres://user:password@host/name (without +asyncpg), or a SQLite file")
 	}
 	if _, err := os.Stat(url); err != nil {
 		return nil, err // SQLite would make an empty database

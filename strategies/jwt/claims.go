@@ -24,7 +24,7 @@ type claims struct {
 	audience, methods                        []string
 	expiresAt, notBefore, issuedAt, authTime time.Time
 	generation                               int64
-	renewed                                  bool
+	renewed, mailed                          bool // mailed: to reset a password, by fastapi-users
 }
 
 // set takes one claim. Names are exact; other claims are the application's.
@@ -59,6 +59,8 @@ func (c *claims) set(name string, value []byte) (err error) {
 		c.methods, err = texts(value)
 	case "renewed":
 		c.renewed = string(value) != "false" && string(value) != "null"
+	case "password_fgpt":
+		c.mailed = true
 	case "scope":
 		c.scope, err = text(value)
 	}

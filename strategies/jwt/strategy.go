@@ -51,7 +51,10 @@ type Config struct {
 	// guessed offline from a single token (RFC 8725 §3.5).
 	InsecureShortSecret bool
 	// SkipAudience accepts tokens for any audience, and writes none unless
-	// Audience is set. Tokens of another purpose are refused all the same.
+	// Audience is set. Tokens that say that they are for another purpose are
+	// refused all the same. Those that fastapi-users mails to verify an address
+	// say it by their audience alone: where the Python application has another
+	// verification_token_audience, give them a key of their own.
 	SkipAudience bool
 	// SkipExpiry accepts tokens without exp, which nothing but a new password
 	// ends, and writes none unless Lifetime is set. An exp that is there counts.
@@ -243,7 +246,7 @@ func (s *Strategy) validate(c *claims) error {
 	if s.cfg.Issuer != "" && c.issuer != s.cfg.Issuer {
 		return errInvalidIssuer
 	}
-	if slices.ContainsFunc(c.audience, isForeignPurpose) {
+	if c.mailed || slices.ContainsFunc(c.audience, isForeignPurpose) {
 		return errInvalidAudience
 	}
 	if !s.cfg.SkipAudience && !slices.ContainsFunc(c.audience, func(aud string) bool {
