@@ -512,10 +512,18 @@ func TestOutboxNotesWhatHappens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	flush := func() { // what is mailed
+		t.Helper()
+		if err := users.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush()
 	email := "anna@example.com"
 	if _, err := users.Update(t.Context(), u.ID, authn.Update[*User]{Email: &email}); err != nil {
 		t.Fatal(err)
 	}
+	flush()
 	if err := users.Delete(t.Context(), u.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -523,7 +531,7 @@ func TestOutboxNotesWhatHappens(t *testing.T) {
 	for _, event := range outbox.Events() {
 		kinds = append(kinds, event.Kind+" "+event.Email+" "+event.Changed.OldEmail)
 	}
-	if got := strings.Join(kinds, ", "); got != "register ann@example.com , update anna@example.com ann@example.com, delete anna@example.com " {
+	if got := strings.Join(kinds, ", "); got != "register ann@example.com , welcome ann@example.com , update anna@example.com ann@example.com, email-changed ann@example.com , delete anna@example.com " {
 		t.Error(got)
 	}
 }
