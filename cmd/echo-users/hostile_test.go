@@ -104,6 +104,17 @@ func TestMigrateWritesControlCharacters(t *testing.T) {
 	})
 }
 
+func TestANewFileIsItsOwnersAlone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users.db")
+	if out, ok := tell(t, file, "", "migrate"); !ok {
+		t.Fatal(out)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
 func TestASQLiteURLOfPython(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "test.db"), nil, 0o600); err != nil {

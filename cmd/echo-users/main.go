@@ -129,6 +129,15 @@ func open(url string, create bool) (*gorm.DB, error) {
 		if _, err := os.Stat(file); err != nil && !create {
 			return nil, fmt.Errorf("%w (echo-users -db %s migrate makes it)", err, file)
 		}
+		if create { // for its owner's eyes: it has hashes of passwords
+			f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+			if err != nil {
+				return nil, err
+			}
+			if err := f.Close(); err != nil {
+				return nil, err
+			}
+		}
 		return gorm.Open(sqlite.Open(file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"), quiet)
 	}
 }
