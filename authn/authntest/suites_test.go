@@ -459,8 +459,8 @@ func TestBackendSuite(t *testing.T) {
 	present := func(r *http.Request, subject string) { r.Header.Set("Subject", subject) }
 	TestBackend(t, careless{}, present)
 	for says, b := range map[string]authn.Backend{
-		"without a credential": careless{anybody: true},
-		"of bob's request":     careless{mixed: true},
+		"without a credential":  careless{anybody: true},
+		`request: "ann", <nil>`: careless{mixed: true}, // bob's, or another's
 	} {
 		p := new(problems)
 		checkBackend(t, p, b, present)
