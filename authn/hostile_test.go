@@ -11,7 +11,7 @@ import (
 	"github.com/echo-users/echo-users/authn/password"
 )
 
-func TestUnfitOnEveryWay(t *testing.T) {
+func TestUnfitPasswordsOnEveryWay(t *testing.T) {
 	h := &password.Hasher{LegacyBcryptCost: 4}
 	users, err := authn.New(new(authntest.Memory), authn.Config{Passwords: h}, authntest.Impersonator{})
 	if err != nil {
@@ -38,7 +38,7 @@ func TestUnfitOnEveryWay(t *testing.T) {
 	}
 }
 
-func TestCheckPasswordThatCannotDecide(t *testing.T) {
+func TestAPasswordHookThatCannotDecide(t *testing.T) {
 	users, err := authn.New(new(authntest.Memory), authn.Config{Passwords: &password.Hasher{LegacyBcryptCost: 4}}, authntest.Impersonator{})
 	if err != nil {
 		t.Fatal(err)

@@ -19,8 +19,8 @@ import (
 	"github.com/echo-users/echo-users/userdb"
 )
 
-// 1: a second program on the same table (echo-users) has a plain store.
-func TestPlainStoreOnATableWithDuplicates(t *testing.T) {
+// Another program on the same table has a store that wasn't told of duplicates.
+func TestAPlainStoreTellsDuplicatesApart(t *testing.T) {
 	eachWithDuplicates(t, func(t *testing.T, db *gorm.DB, store *userdb.Store[legacyUser, *legacyUser]) {
 		allowed(t, store)
 		for _, email := range []string{"one@example.com", "ONE@example.com", "TWO@EXAMPLE.COM", "two@example.com", "two@Example.com", "OnE@example.com"} {
@@ -35,8 +35,8 @@ func TestPlainStoreOnATableWithDuplicates(t *testing.T) {
 	})
 }
 
-// 2: an excused row moves away, and back while somebody registers.
-func TestExcusedRowComesBack(t *testing.T) {
+// An excused row moves away, and back while somebody registers.
+func TestARowThatComesBackIsNotExcused(t *testing.T) {
 	eachWithDuplicates(t, func(t *testing.T, db *gorm.DB, store *userdb.Store[legacyUser, *legacyUser]) {
 		store = allowed(t, store)
 		move := func(ctx context.Context, id, to string) error {
@@ -73,8 +73,8 @@ func TestExcusedRowComesBack(t *testing.T) {
 	})
 }
 
-// the same, without chance, on Postgres: a registration in a transaction
-func TestExcusedRowComesBackDeterministic(t *testing.T) {
+// The same without chance, on Postgres: a registration in a transaction.
+func TestARowThatComesBackDuringARegistration(t *testing.T) {
 	db, _ := testdb.FastAPIUsers(t, "postgres", "uuid")
 	for _, email := range []string{"one@example.com", "ONE@example.com"} {
 		pythonInserts(t, db, uuid.New(), email)
@@ -122,8 +122,7 @@ type tenantUser struct {
 
 func (tenantUser) TableName() string { return "tenant_users" }
 
-// 3
-func TestFindLeavesTheTenant(t *testing.T) {
+func TestFindStaysWithinTheConditionsOfTheDB(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
 		store := newStore[tenantUser](t, db)
 		mine := create(t, store, func(u *tenantUser) error {
@@ -174,8 +173,7 @@ func TestFindLeavesTheTenant(t *testing.T) {
 
 type nick string
 
-// 4
-func TestFindWithHostileValues(t *testing.T) {
+func TestHostileValuesAreNobody(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
 		store := newStore[tenantUser](t, db)
 		bad := "a\x00b"
@@ -195,8 +193,7 @@ func TestFindWithHostileValues(t *testing.T) {
 	})
 }
 
-// 5
-func TestLongSearch(t *testing.T) {
+func TestALongSearchIsNoOutage(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
 		store := newStore[tenantUser](t, db)
 		create(t, store, func(u *tenantUser) error { u.Account = account("x-y@example.com"); return nil })
@@ -212,8 +209,7 @@ func TestLongSearch(t *testing.T) {
 	})
 }
 
-// 6
-func TestListWithAnOrderOfTheDB(t *testing.T) {
+func TestAListKeepsItsOwnOrder(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
 		store := newStore[page](t, db)
 		for i := range 9 {
@@ -247,7 +243,6 @@ func TestListWithAnOrderOfTheDB(t *testing.T) {
 	})
 }
 
-// 12
 type softLegacy struct {
 	userdb.User
 	Deleted gorm.DeletedAt
@@ -255,7 +250,7 @@ type softLegacy struct {
 
 func (softLegacy) TableName() string { return "user" }
 
-func TestHiddenDuplicate(t *testing.T) {
+func TestAHiddenDuplicateCounts(t *testing.T) {
 	for _, engine := range []string{"sqlite", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
 			db, _ := testdb.FastAPIUsers(t, engine, "uuid")
@@ -299,7 +294,7 @@ func colsOf(t *testing.T, db *gorm.DB) []string {
 	return names
 }
 
-func TestHalfMigrated(t *testing.T) {
+func TestAMigrationThatFailsLeavesNothing(t *testing.T) {
 	eachWithDuplicates(t, func(t *testing.T, db *gorm.DB, store *userdb.Store[legacyUser, *legacyUser]) {
 		before := colsOf(t, db)
 		indexes := indexesOf(t, db, "user")
@@ -322,7 +317,7 @@ func TestHalfMigrated(t *testing.T) {
 	})
 }
 
-func TestMigrationsAtOnceWithRegistrations(t *testing.T) {
+func TestMigrationsBesideRegistrations(t *testing.T) {
 	eachWithDuplicates(t, func(t *testing.T, db *gorm.DB, store *userdb.Store[legacyUser, *legacyUser]) {
 		var total int64
 		db.Raw(`SELECT count(*) FROM "user"`).Scan(&total)
@@ -361,7 +356,7 @@ func TestMigrationsAtOnceWithRegistrations(t *testing.T) {
 	})
 }
 
-func TestEqualAddressesAndLongOnes(t *testing.T) {
+func TestDuplicatesOfEqualAndOfLongAddresses(t *testing.T) {
 	eachWithDuplicates(t, func(t *testing.T, db *gorm.DB, store *userdb.Store[legacyUser, *legacyUser]) {
 		for _, name := range indexesOf(t, db, "user") {
 			mustExec(t, db, `DROP INDEX "`+name+`"`)
@@ -386,8 +381,8 @@ func TestEqualAddressesAndLongOnes(t *testing.T) {
 	})
 }
 
-// the mode, through the manager: each logs in with its own spelling and password only, and mails are of the right account
-func TestTakeoverBetweenDuplicates(t *testing.T) {
+// Through the manager, too, each has their own spelling, password and mails.
+func TestDuplicatesDoNotTakeEachOtherOver(t *testing.T) {
 	eachWithDuplicates(t, func(t *testing.T, db *gorm.DB, store *userdb.Store[legacyUser, *legacyUser]) {
 		s := allowed(t, store)
 		users, err := authn.New(s, authn.Config{Passwords: &password.Hasher{LegacyBcryptCost: 4}}, stubBackend{})
@@ -425,8 +420,7 @@ func TestTakeoverBetweenDuplicates(t *testing.T) {
 	})
 }
 
-// two old rows swap back at once
-func TestStoreAwayInTheMode(t *testing.T) {
+func TestAStoreOfDuplicatesThatIsAway(t *testing.T) {
 	db, _ := testdb.FastAPIUsers(t, "sqlite", "uuid")
 	pythonInserts(t, db, uuid.New(), "ONE@example.com")
 	pythonInserts(t, db, uuid.New(), "one@example.com")
@@ -454,7 +448,7 @@ func TestStoreAwayInTheMode(t *testing.T) {
 	}
 }
 
-// as docs/user-names.md has it
+// player is a user as docs/user-names.md has it.
 type player struct {
 	userdb.User
 	Username string `gorm:"size:30;default:NULL;index:ux_user_lower_username,unique,expression:lower(username)"`
@@ -463,7 +457,7 @@ type player struct {
 func (player) TableName() string { return "user" }
 
 // Alembic made an index of that name before, which tells letters apart.
-func TestAnIndexOfTheSameNameAndOtherKeys(t *testing.T) {
+func TestAnIndexOfTheSameNameAndOtherKeysStopsTheMigration(t *testing.T) {
 	for _, engine := range []string{"sqlite", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
 			db, _ := testdb.FastAPIUsers(t, engine, "uuid")
@@ -500,8 +494,9 @@ type legacyNick struct {
 
 func (legacyNick) TableName() string { return "user" }
 
-// An old row that takes a nick of another is told that its address is taken.
-func TestTheWrongConflict(t *testing.T) {
+// An excused row that takes the nick of another is told of that, and not of its
+// address.
+func TestAConflictOfAnExcusedRow(t *testing.T) {
 	for _, engine := range []string{"sqlite", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
 			db, _ := testdb.FastAPIUsers(t, engine, "uuid")
@@ -527,7 +522,7 @@ func TestTheWrongConflict(t *testing.T) {
 	}
 }
 
-func TestPaging(t *testing.T) {
+func TestPagesOfAllKindsOfKeys(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
 		// text keys of all kinds, and UUIDs of version 4
 		texts := newStore[scribe](t, db)

@@ -13,7 +13,7 @@ import (
 	"github.com/echo-users/echo-users/userdb"
 )
 
-func TestThePasswordOfADSNIsPrinted(t *testing.T) {
+func TestNoPasswordOfAURLIsPrinted(t *testing.T) {
 	for _, url := range []string{
 		"host=127.0.0.1 user=gorm password=hunter2 dbname=gorm port=1 sslmode=disable", // as GORM's documentation writes it
 		"user=u password=hunter2",
@@ -52,7 +52,7 @@ func TestThePasswordOfADSNIsPrinted(t *testing.T) {
 	}
 }
 
-func TestTheCommandChangesAnotherUser(t *testing.T) {
+func TestTheCommandTellsDuplicatesApart(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, database string) {
 		if out, ok := tell(t, database, "", "migrate"); !ok {
 			t.Fatal(out)
@@ -83,7 +83,7 @@ func TestTheCommandChangesAnotherUser(t *testing.T) {
 	})
 }
 
-func TestMigrateWritesControlCharacters(t *testing.T) {
+func TestMigrateWritesNoControlCharacters(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, database string) {
 		tell(t, database, "", "migrate")
 		db, err := open(database, true)
@@ -115,7 +115,7 @@ func TestANewFileIsItsOwnersAlone(t *testing.T) {
 	}
 }
 
-func TestASQLiteURLOfPython(t *testing.T) {
+func TestSQLiteURLsOfPython(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "test.db"), nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ func python(t *testing.T, secret string, claims gojwt.MapClaims) string {
 	return token
 }
 
-func TestAudiences(t *testing.T) {
+func TestNoKindOfTokenPassesForAnother(t *testing.T) {
 	secret := strings.Repeat("k", 32)
 	key := jwt.Secret([]byte(secret))
 	verify, err := jwt.NewVerifyTokens(key, jwt.MailedConfig{Audience: "camelot"})
