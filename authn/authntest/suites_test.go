@@ -527,11 +527,21 @@ func TestOutboxNotesWhatHappens(t *testing.T) {
 	if err := users.Delete(t.Context(), u.ID); err != nil {
 		t.Fatal(err)
 	}
-	var kinds []string
+	// What is mailed is noted beside what is heard, in no order between the two.
+	var heard, mailed []string
 	for _, event := range outbox.Events() {
-		kinds = append(kinds, event.Kind+" "+event.Email+" "+event.Changed.OldEmail)
+		line := event.Kind + " " + event.Email + " " + event.Changed.OldEmail
+		switch event.Kind {
+		case "welcome", "email-changed":
+			mailed = append(mailed, line)
+		default:
+			heard = append(heard, line)
+		}
 	}
-	if got := strings.Join(kinds, ", "); got != "register ann@example.com , welcome ann@example.com , update anna@example.com ann@example.com, email-changed ann@example.com , delete anna@example.com " {
+	if got := strings.Join(heard, ", "); got != "register ann@example.com , update anna@example.com ann@example.com, delete anna@example.com " {
+		t.Error(got)
+	}
+	if got := strings.Join(mailed, ", "); got != "welcome ann@example.com , email-changed ann@example.com " {
 		t.Error(got)
 	}
 }
