@@ -161,7 +161,7 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U
 		account.Generation++
 		refused = m.checkPassword(ctx, u, password)
 		return Changed{Password: true}, refused
-	})
+	}, nil)
 	if err != nil {
 		return none, spent(err, refused)
 	}

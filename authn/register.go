@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Register makes an active user, in one transaction with what
@@ -29,12 +30,49 @@ func (m *Users[U]) Register(ctx context.Context, email, password string, fill fu
 		return none, err
 	}
 
-	var u U
+	return m.create(ctx, account, fill, func(ctx context.Context, u U) error {
+		if *u.AuthAccount() != account { // fill has set flags
+			if err := m.checkPolicy(ctx, password, *u.AuthAccount()); err != nil {
+				return err
+			}
+		}
+		return m.checkPassword(ctx, u, password)
+	}, nil)
+}
+
+// RegisterWithoutPassword makes an active user who logs in otherwise, by an
+// account at a provider, say. fill, which may be nil, sets the application's
+// own fields and flags; during, which may be nil, runs in the transaction
+// that inserts the user, and keeps how they log in. Both have their errors
+// returned as they are. [ErrInvalidEmail], [ErrUserExists], [ErrConflict],
+// [ErrRejected], [ErrUnavailable]; [ErrNotSupported] for a during on a store
+// without transactions ([Transactor]).
+//
+// Hooks are called as by [Users.Register], but for CheckPassword. Such a user
+// sets a password by [Users.ForgotPassword] or [Users.Update].
+func (m *Users[U]) RegisterWithoutPassword(ctx context.Context, email string, fill func(U) error, during func(ctx context.Context, u U) error) (U, error) {
+	var none U
+	email, err := NormalizeEmail(email)
+	if err != nil {
+		return none, err
+	}
+	if during != nil && !m.undoes() {
+		return none, errNoTransactions
+	}
+	account := Account{Email: email, IsActive: true, HashedPassword: unusableHash()}
+	return m.create(ctx, account, fill, nil, during)
+}
+
+var errNoTransactions = fmt.Errorf("%w: the store has no transactions", ErrNotSupported)
+
+// create inserts a user. check sees them filled; during runs in the
+// transaction.
+func (m *Users[U]) create(ctx context.Context, account Account, fill func(U) error, check, during func(ctx context.Context, u U) error) (U, error) {
+	var none, u U
 	var refused error
 	var welcome Errand
 	_, within := m.outside(ctx)
-	_, undoes := m.store.(Transactor)
-	create := func(ctx context.Context) error {
+	insert := func(ctx context.Context) error {
 		var err error
 		u, err = m.store.Create(ctx, func(u U) error {
 			*u.AuthAccount() = account
@@ -42,32 +80,33 @@ func (m *Users[U]) Register(ctx context.Context, email, password string, fill fu
 			if fill != nil {
 				refused = fill(u)
 			}
-			if refused == nil && *u.AuthAccount() != account { // fill has set flags
-				refused = m.checkPolicy(ctx, password, *u.AuthAccount())
-			}
-			if refused == nil {
-				refused = m.checkPassword(ctx, u, password)
+			if refused == nil && check != nil {
+				refused = check(ctx, u)
 			}
 			return refused
 		})
 		if err == nil {
 			refused = m.duringRegister(ctx, u)
+			if refused == nil && during != nil {
+				refused = during(ctx, u)
+			}
 			err = refused
 		}
 		if err != nil || !m.welcomes() {
 			return err
 		}
 		welcome, err = m.keep(ctx, Errand{Kind: errandWelcome, UserID: u.AuthID(), Email: u.AuthAccount().Email}, within)
-		if err != nil && !undoes {
+		if err != nil && !m.undoes() {
 			m.untold(ctx, welcome, err) // the user is there, and stays
 			err, welcome = nil, Errand{}
 		}
 		return err
 	}
-	if m.sharesRegistration() || m.cfg.Outbox != nil && m.welcomes() {
-		err = m.inTransaction(ctx, create)
+	var err error
+	if during != nil || m.sharesRegistration() || m.cfg.Outbox != nil && m.welcomes() {
+		err = m.inTransaction(ctx, insert)
 	} else {
-		err = create(ctx)
+		err = insert(ctx)
 	}
 	if err != nil {
 		return none, written(err, refused)

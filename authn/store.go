@@ -55,6 +55,12 @@ func (m *Users[U]) outside(ctx context.Context) (context.Context, bool) {
 	return ctx, false
 }
 
+// undoes reports whether the store has transactions.
+func (m *Users[U]) undoes() bool {
+	_, ok := m.store.(Transactor)
+	return ok
+}
+
 // inTransaction calls f in a transaction, where the store has them.
 func (m *Users[U]) inTransaction(ctx context.Context, f func(ctx context.Context) error) error {
 	if store, ok := m.store.(Transactor); ok {

@@ -104,7 +104,7 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 			refused = m.checkPassword(ctx, u, *up.Password)
 		}
 		return changed, refused
-	})
+	}, nil)
 	if err != nil {
 		return none, written(err, refused)
 	}
@@ -113,8 +113,9 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 }
 
 // updateAndTell is [Store.Update], and has the user told of a changed password
-// or address. What an outbox keeps of that is part of the transaction.
-func (m *Users[U]) updateAndTell(ctx context.Context, id string, change func(U) (Changed, error)) (U, error) {
+// or address. What an outbox keeps of that, and what during does, which may be
+// nil, is part of the transaction.
+func (m *Users[U]) updateAndTell(ctx context.Context, id string, change func(U) (Changed, error), during func(ctx context.Context, u U) error) (U, error) {
 	var u U
 	var errands []Errand
 	_, within := m.outside(ctx)
@@ -128,6 +129,9 @@ func (m *Users[U]) updateAndTell(ctx context.Context, id string, change func(U) 
 			changed, err = change(u)
 			return err
 		})
+		if err == nil && during != nil {
+			err = during(ctx, u)
+		}
 		if err != nil || !m.notifies() {
 			return err
 		}
@@ -142,7 +146,7 @@ func (m *Users[U]) updateAndTell(ctx context.Context, id string, change func(U) 
 		return nil
 	}
 	var err error
-	if m.cfg.Outbox != nil && m.notifies() {
+	if during != nil || m.cfg.Outbox != nil && m.notifies() {
 		err = m.inTransaction(ctx, update)
 	} else {
 		err = update(ctx)

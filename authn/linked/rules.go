@@ -1,0 +1,265 @@
+package linked
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// Verification is what a provider says of an e-mail address.
+type Verification int
+
+const (
+	// Unsaid: the provider says nothing of it.
+	Unsaid Verification = iota
+	// Verified: it says that the address is the person's.
+	Verified
+	// Unverified: it says that it doesn't know.
+	Unverified
+)
+
+// Profile is what a provider said of a person, and has proven to be its word.
+type Profile struct {
+	Provider, Issuer, Subject string
+	// Email may be empty.
+	Email        string
+	Verification Verification
+	Tokens       Tokens
+}
+
+// Options say how far a provider is trusted. The zero value is fastapi-users'.
+type Options struct {
+	// AssociateByEmail logs a person in to the user who has their address
+	// already, and links the account: where the provider says that the address
+	// is verified, and no other time. A user who never verified it themselves
+	// loses password, sessions and other links ([authn.Users.Claim]). Off, they
+	// get [authn.ErrUserExists].
+	//
+	// [authn.Users.Claim]: https://pkg.go.dev/github.com/echo-users/echo-users/authn#Users.Claim
+	AssociateByEmail bool
+	// IsVerifiedByDefault makes new users verified, unless the provider says
+	// that the address is not.
+	IsVerifiedByDefault bool
+}
+
+// Accounts is the manager of linked accounts. Safe for concurrent use.
+type Accounts[U authn.User] struct {
+	users     *authn.Users[U]
+	store     Store
+	providers []string
+}
+
+// New returns a manager of the accounts that users of these providers link.
+// Only theirs count as a way to log in.
+func New[U authn.User](users *authn.Users[U], store Store, providers ...string) (*Accounts[U], error) {
+	if users == nil || store == nil {
+		return nil, errors.New("linked: users or store is nil")
+	}
+	return &Accounts[U]{users: users, store: store, providers: slices.Clone(providers)}, nil
+}
+
+// Users returns the manager of the users.
+func (a *Accounts[U]) Users() *authn.Users[U] { return a.users }
+
+// SignIn returns the user whom a provider's account logs in: the one it is
+// linked to, one of the same address where the options allow it, or a new one,
+// linked to it. It logs nobody in: [authn.Users.Login] does.
+//
+// [ErrInvalidSubject]; [ErrNoEmail]; [ErrTaken]; [authn.ErrUserExists];
+// [authn.ErrBadCredentials] for an inactive user; [authn.ErrInvalidEmail];
+// [authn.ErrUnavailable]; or a hook's own error.
+//
+// [authn.Users.Login]: https://pkg.go.dev/github.com/echo-users/echo-users/authn#Users.Login
+func (a *Accounts[U]) SignIn(ctx context.Context, p Profile, o Options) (U, error) {
+	var none U
+	if err := checkSubject(p.Subject); err != nil {
+		return none, err
+	}
+	// Of many at once, one inserts: the others begin anew and find it.
+	for range 3 {
+		u, err := a.signIn(ctx, p, o)
+		if !errors.Is(err, ErrTaken) && !errors.Is(err, authn.ErrUserExists) {
+			return u, err
+		}
+		if _, known := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject); known != nil {
+			return none, err
+		}
+	}
+	return none, ErrTaken
+}
+
+func (a *Accounts[U]) signIn(ctx context.Context, p Profile, o Options) (U, error) {
+	var none U
+	link, err := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject)
+	if err == nil {
+		return a.known(ctx, link, p)
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return none, classify(err)
+	}
+	if p.Email == "" {
+		return none, ErrNoEmail
+	}
+	u, err := a.users.GetByEmail(ctx, p.Email)
+	switch {
+	case err == nil:
+		return a.associate(ctx, u, p, o)
+	case !errors.Is(err, authn.ErrUserNotFound):
+		return none, err
+	}
+	fill := func(u U) error {
+		u.AuthAccount().IsVerified = p.Verification != Unverified && o.IsVerifiedByDefault
+		return nil
+	}
+	return a.users.RegisterWithoutPassword(ctx, p.Email, fill, func(ctx context.Context, u U) error { return a.insert(ctx, u, p) })
+}
+
+// known returns the user of a link, and keeps what the provider says now.
+func (a *Accounts[U]) known(ctx context.Context, link Account, p Profile) (U, error) {
+	var none U
+	u, err := a.users.Get(ctx, link.UserID)
+	if errors.Is(err, authn.ErrUserNotFound) {
+		return none, authn.ErrBadCredentials
+	}
+	if err != nil {
+		return none, err
+	}
+	if !u.AuthAccount().IsActive {
+		return none, authn.ErrBadCredentials
+	}
+	link.Issuer, link.Tokens = p.Issuer, p.Tokens.after(link.Tokens)
+	if p.Email != "" {
+		link.Email = p.Email
+	}
+	if err := a.store.Update(ctx, link); err != nil {
+		if errors.Is(err, ErrNotFound) { // unlinked meanwhile
+			err = authn.ErrBadCredentials
+		}
+		return none, classify(err)
+	}
+	return u, nil
+}
+
+// after keeps the refresh token that the provider gave once and doesn't repeat.
+func (t Tokens) after(before Tokens) Tokens {
+	if t.Refresh == "" {
+		t.Refresh = before.Refresh
+	}
+	return t
+}
+
+// associate links the account to the user who has its address.
+func (a *Accounts[U]) associate(ctx context.Context, u U, p Profile, o Options) (U, error) {
+	var none U
+	address := u.AuthAccount().Email
+	if !o.AssociateByEmail || p.Verification != Verified || !isSameAddress(address, p.Email) {
+		return none, authn.ErrUserExists
+	}
+	return a.users.Claim(ctx, u.AuthID(), address, func(ctx context.Context, u U, first bool) error {
+		if first {
+			if err := a.store.DeleteAll(ctx, u.AuthID()); err != nil {
+				return classify(err)
+			}
+		}
+		return a.insert(ctx, u, p)
+	})
+}
+
+// isSameAddress reports whether what a provider has proven is the address of a
+// user, ASCII letters in any case. Databases take more letters for the same,
+// the Kelvin sign for a k, say: that finds a user, and proves no mailbox.
+func isSameAddress(ours, theirs string) bool {
+	theirs, err := authn.NormalizeEmail(theirs)
+	return err == nil && lowerASCII(ours) == lowerASCII(theirs)
+}
+
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
+func (a *Accounts[U]) insert(ctx context.Context, u U, p Profile) error {
+	_, err := a.store.Insert(ctx, Account{
+		UserID: u.AuthID(), Provider: p.Provider, Issuer: p.Issuer, Subject: p.Subject, Email: p.Email, Tokens: p.Tokens,
+	})
+	return classify(err)
+}
+
+// Link links a provider's account to a user, who is signed in:
+// [ErrInvalidSubject], [ErrTaken] where it is another user's,
+// [authn.ErrUserNotFound], [authn.ErrUnavailable]. One that is theirs already
+// is brought up to date.
+func (a *Accounts[U]) Link(ctx context.Context, u U, p Profile) error {
+	if err := checkSubject(p.Subject); err != nil {
+		return err
+	}
+	err := a.insert(ctx, u, p)
+	if !errors.Is(err, ErrTaken) {
+		return err
+	}
+	link, err := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject)
+	if errors.Is(err, ErrNotFound) || err == nil && link.UserID != u.AuthID() {
+		return ErrTaken
+	}
+	if err != nil {
+		return classify(err)
+	}
+	_, err = a.known(ctx, link, p)
+	return err
+}
+
+// Of returns the accounts that are linked to the user with this id.
+func (a *Accounts[U]) Of(ctx context.Context, userID string) ([]Account, error) {
+	links, err := a.store.ByUser(ctx, userID)
+	return links, classify(err)
+}
+
+// Unlink removes a linked account of the user's: [ErrNotFound];
+// [ErrLastWayIn] where the user has no password and no other account of a
+// provider that is set up here; [authn.ErrUnavailable].
+//
+// The password of a user whom fastapi-users made is always taken for one that
+// they know.
+func (a *Accounts[U]) Unlink(ctx context.Context, u U, id string) error {
+	var others []string
+	if !u.AuthAccount().HasPassword() {
+		others = append([]string{}, a.providers...)
+	}
+	return classify(a.store.Delete(ctx, u.AuthID(), id, others))
+}
+
+// classify gives an error of the store a kind.
+func classify(err error) error {
+	for _, kind := range []error{ErrNotFound, ErrTaken, ErrLastWayIn, authn.ErrUserNotFound, authn.ErrBadCredentials, authn.ErrUnavailable} {
+		if err == nil || errors.Is(err, kind) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", authn.ErrUnavailable, err)
+}
+
+// maxSubject is the longest subject that OpenID Connect has (Core §2), and
+// fastapi-users' column holds.
+const maxSubject = 255
+
+// checkSubject refuses what isn't one account's alone: what programs write for
+// nothing (CVE-2026-42560).
+func checkSubject(subject string) error {
+	switch strings.ToLower(strings.Trim(strings.TrimSpace(subject), "0")) {
+	case "", "null", "undefined", "none", "nil", "<nil>", "nan", "false", "true", "[object object]":
+		return ErrInvalidSubject
+	}
+	if len(subject) > maxSubject || !utf8.ValidString(subject) || strings.ContainsFunc(subject, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return ErrInvalidSubject
+	}
+	return nil
+}
