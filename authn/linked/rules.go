@@ -202,19 +202,24 @@ func (a *Accounts[U]) Link(ctx context.Context, u U, p Profile) error {
 	if err := checkSubject(p.Subject); err != nil {
 		return err
 	}
-	err := a.insert(ctx, u, p)
-	if !errors.Is(err, ErrTaken) {
-		return err
-	}
-	link, err := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject)
-	if errors.Is(err, ErrNotFound) || err == nil && link.UserID != u.AuthID() {
-		return ErrTaken
-	}
-	if err != nil {
+	// Of two at once, one inserts: the other one begins anew and finds it.
+	for range 2 {
+		link, err := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject)
+		if errors.Is(err, ErrNotFound) {
+			if err = a.insert(ctx, u, p); errors.Is(err, ErrTaken) {
+				continue
+			}
+			return err
+		}
+		if err == nil && link.UserID != u.AuthID() {
+			return ErrTaken
+		}
+		if err == nil {
+			_, err = a.known(ctx, link, p)
+		}
 		return classify(err)
 	}
-	_, err = a.known(ctx, link, p)
-	return err
+	return ErrTaken
 }
 
 // Of returns the accounts that are linked to the user with this id.
