@@ -138,11 +138,15 @@ func (g *Guard[U]) Require(rule func(U) error) *Guard[U] {
 // rules. A credential that another site had the browser send counts as none
 // ([OriginChecker]); if no other backend yields a user, the answer is 403, behind
 // an optional guard too. It returns the user and the request with the user in its context
-// ([UserFrom]), or an error that [WriteError] turns into 401, 403 or 503.
+// ([UserFrom]), or an error that [WriteError] turns into 401, 403 or 503. Where
+// another guard has found somebody else for the request, it is 401.
 // Behind an optional guard the user may be nil without an error.
 func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
 	var none U
 	u, id, err := g.find(r)
+	if err == nil && g.contradicts(r, u) {
+		err = g.invalid
+	}
 	if err == nil {
 		err = g.admit(u, id)
 	}
@@ -156,6 +160,27 @@ func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
 		return none, withPrincipal(r, &principal{}), nil
 	}
 	return none, r, nil
+}
+
+// contradicts reports whether another guard has found somebody else for the
+// request, which carries two credentials: what the one has let pass isn't what
+// the other hands on.
+func (g *Guard[U]) contradicts(r *http.Request, u U) bool {
+	other, ok := UserFrom[U](r.Context())
+	return ok && other.AuthID() != u.AuthID()
+}
+
+// CheckFresh is [Fresh] for a request that a guard has let pass: nil where the
+// credential by which it found the user is as fresh, and the 401 of this guard
+// where it isn't. It panics for a guard without that rule.
+func (g *Guard[U]) CheckFresh(r *http.Request) error {
+	if g.demands.fresh == 0 {
+		panic("authn: CheckFresh of a guard that doesn't demand Fresh")
+	}
+	if id, ok := IdentityFrom(r.Context()); !ok || !id.IsFresh(g.users.cfg.Now(), g.demands.fresh) {
+		return g.stale
+	}
+	return nil
 }
 
 func withPrincipal(r *http.Request, p *principal) *http.Request {
@@ -173,17 +198,13 @@ func (g *Guard[U]) find(r *http.Request) (U, Identity, error) {
 	var away error
 	refusal := g.nobody
 	for i, b := range g.backends {
-		id, err := b.Authenticate(r)
+		u, id, err := g.users.recognise(r.Context(), func() (Identity, error) { return b.Authenticate(r) })
+		if err == nil && g.origins[i] != nil {
+			err = g.origins[i].CheckOrigin(r)
+		}
 		if err == nil {
-			var u U
-			u, err = g.users.load(r.Context(), id)
-			if err == nil && g.origins[i] != nil {
-				err = g.origins[i].CheckOrigin(r)
-			}
-			if err == nil {
-				id.Backend = b.Name()
-				return u, id, nil
-			}
+			id.Backend = b.Name()
+			return u, id, nil
 		}
 		switch {
 		case isAway(err):
@@ -208,8 +229,36 @@ func (g *Guard[U]) find(r *http.Request) (U, Identity, error) {
 // isAway reports whether an error of a backend says nothing about the
 // credential, but that it could not be looked at.
 func isAway(err error) bool {
+	if err == nil {
+		return false
+	}
 	return errors.Is(err, ErrUnavailable) ||
 		!errors.Is(err, ErrNoCredential) && !errors.Is(err, ErrInvalidToken) && !errors.Is(err, ErrCrossSite)
+}
+
+// errNextGeneration: the account is one generation ahead of the credential's
+// session, which may be about to follow ([Users.SignOutElsewhere]).
+var errNextGeneration = fmt.Errorf("%w: the generation has just changed", ErrInvalidToken)
+
+// recognise reads a credential and loads the user whom it names.
+func (m *Users[U]) recognise(ctx context.Context, read func() (Identity, error)) (U, Identity, error) {
+	for _, pause := range []time.Duration{5 * time.Millisecond, 25 * time.Millisecond, 0} {
+		id, err := read()
+		if err != nil {
+			var none U
+			return none, Identity{}, err
+		}
+		u, err := m.load(ctx, id)
+		if pause == 0 || !errors.Is(err, errNextGeneration) {
+			return u, id, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return u, id, unavailable(ctx.Err())
+		}
+	}
+	panic("unreachable")
 }
 
 // load returns the user whom a verified credential names, if the credential
@@ -232,6 +281,9 @@ func (m *Users[U]) load(ctx context.Context, id Identity) (U, error) {
 		}
 	}
 	if id.Subject == "" || id.Generation != u.AuthAccount().Generation {
+		if id.SessionID != "" && id.Generation == u.AuthAccount().Generation-1 {
+			return none, errNextGeneration
+		}
 		return none, ErrInvalidToken
 	}
 	return u, nil

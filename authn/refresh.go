@@ -75,13 +75,9 @@ func (m *Users[U]) refresh(r *http.Request, b Backend, door RefreshBackend, toke
 		}
 	}
 	ctx := r.Context()
-	id, err := door.Grant(r, token)
+	u, id, err := m.recognise(ctx, func() (Identity, error) { return door.Grant(r, token) })
 	if err != nil {
 		return nil, m.refreshError(ctx, err)
-	}
-	u, err := m.load(ctx, id)
-	if err != nil {
-		return nil, err
 	}
 	id.Backend, id.IssuedAt, id.User, id.Loaded = b.Name(), m.cfg.Now(), u, nil
 	if err := m.passGates(ctx, b, u, id); err != nil {
@@ -102,7 +98,7 @@ func (m *Users[U]) refresh(r *http.Request, b Backend, door RefreshBackend, toke
 func (m *Users[U]) refreshError(ctx context.Context, err error) error {
 	var reused *ReuseError
 	if errors.As(err, &reused) {
-		m.afterReuse(ctx, reused.Session)
+		m.afterReuse(context.WithoutCancel(ctx), reused.Session) // whoever asked may be gone
 	}
 	if isAway(err) {
 		return unavailable(err)

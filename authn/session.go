@@ -52,7 +52,8 @@ type SessionLimit struct {
 // [authntest.TestSessions]: https://pkg.go.dev/github.com/echo-users/echo-users/authn/authntest#TestSessions
 type SessionStore interface {
 	// InsertSession keeps a new session, and holds the user to the limit, of
-	// which sessions that have expired by now are no part:
+	// which sessions that have expired by now, or are of an earlier generation
+	// than s, are no part:
 	// [ErrTooManySessions]. [ErrUserNotFound] where the store knows users and
 	// not this one.
 	InsertSession(ctx context.Context, s Session, now time.Time, limit SessionLimit) error
@@ -152,7 +153,7 @@ func (m *Users[U]) SignOutEverywhere(ctx context.Context, userID string) error {
 // one that the request came with, and ends their other sessions. u and r are
 // what a guard returned. The credential goes on where its session is looked
 // up; else the answer has a new one in its place, as a log-in's: of the same
-// authentication, and none fresher ([Fresh]). [ErrUnauthorized] where the
+// authentication, and none fresher ([Fresh]). Don't call it within a transaction. [ErrUnauthorized] where the
 // credential has become void since the guard looked, [ErrUnavailable].
 func (m *Users[U]) SignOutElsewhere(r *http.Request, u U) (*Response, error) {
 	ctx := r.Context()
@@ -178,35 +179,28 @@ func (m *Users[U]) SignOutElsewhere(r *http.Request, u U) (*Response, error) {
 
 // signOut raises the user's generation, unless refuse has an error, and ends
 // their sessions but that of keep, which becomes one of the new generation.
+// Sessions may be kept elsewhere: they follow when the generation is written,
+// whether or not somebody waits for it. A session that was of a generation
+// which isn't yet would come to life with the next one.
 func (m *Users[U]) signOut(ctx context.Context, userID string, keep Identity, refuse func(U) error) (U, error) {
-	var u U
 	var refused error
-	err := m.inTransaction(ctx, func(ctx context.Context) error {
-		var err error
-		u, err = m.store.Update(ctx, userID, func(u U) error {
-			if refused = refuse(u); refused == nil {
-				u.AuthAccount().Generation++
-			}
-			return refused
-		})
-		if err != nil {
-			return err
+	u, err := m.store.Update(ctx, userID, func(u U) error {
+		if refused = refuse(u); refused == nil {
+			u.AuthAccount().Generation++
 		}
-		for _, store := range m.sessions {
-			if err := store.DeleteSessions(ctx, userID, keep.SessionID); err != nil {
-				return err
-			}
-		}
-		if err = m.carryOver(ctx, keep, u.AuthAccount().Generation); errors.Is(err, ErrUnauthorized) {
-			refused = err
-		}
-		return err
+		return refused
 	})
 	if err != nil {
 		var none U
 		return none, written(err, refused)
 	}
-	return u, nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	err = m.carryOver(ctx, keep, u.AuthAccount().Generation)
+	for _, store := range m.sessions {
+		err = errors.Join(err, unavailable(store.DeleteSessions(ctx, userID, keep.SessionID)))
+	}
+	return u, err
 }
 
 // carryOver makes a session one of this generation.
@@ -222,25 +216,30 @@ func (m *Users[U]) carryOver(ctx context.Context, id Identity, generation int64)
 			return ErrUnauthorized // ended meanwhile
 		}
 		if err != nil {
-			return err
+			return unavailable(err)
 		}
 		s.Generation = generation
 		updated, err := keeper.SessionStore().UpdateSession(ctx, s, m.cfg.Now())
 		if err != nil || updated {
-			return err
+			return unavailable(err)
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return unavailable(err)
 		}
 	}
 }
 
 // reissue answers with a credential in place of the request's, if that has
-// become void with the generation.
+// become void with the generation, and with nothing else.
 func (m *Users[U]) reissue(r *http.Request, u U, id Identity) (*Response, error) {
 	done := &Response{Status: http.StatusNoContent}
 	b, _ := m.Backend(id.Backend)
-	if now, err := b.Authenticate(r); err == nil && now.Generation == u.AuthAccount().Generation {
+	switch now, err := b.Authenticate(r); {
+	case isAway(err):
+		return nil, unavailable(err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrUnauthorized, err)
+	case now.Generation == u.AuthAccount().Generation:
 		return done, nil
 	}
 	door, ok := Can[LoginBackend](b)

@@ -88,7 +88,14 @@ func NewCookie(cfg CookieConfig) (*Cookie, error) {
 		}
 	}
 	prefix := strings.ToLower(cfg.Name) // browsers compare it so
+	refreshPrefix := strings.ToLower(cfg.RefreshName)
 	switch {
+	case cfg.RefreshName == cfg.Name:
+		return nil, fmt.Errorf("backends: the cookie %q can't be both: give RefreshName another name", cfg.Name)
+	case strings.HasPrefix(refreshPrefix, "__host-"):
+		return nil, fmt.Errorf("backends: browsers refuse the cookie %q with another Path than /: let its name begin with __Secure-", cfg.RefreshName)
+	case cfg.InsecureHTTP && strings.HasPrefix(refreshPrefix, "__secure-"):
+		return nil, fmt.Errorf("backends: browsers refuse the cookie %q without Secure", cfg.RefreshName)
 	case cfg.MaxAge < 0 || 0 < cfg.MaxAge && cfg.MaxAge < time.Second:
 		return nil, errors.New("backends: the cookie's MaxAge must be at least a second")
 	case cfg.MaxAge > 0 && cfg.Session:

@@ -112,6 +112,35 @@ func decodeRotation(data []byte) (rotation, error) {
 	return k, nil
 }
 
+// rotation returns the session that a token names, and what is kept of its
+// tokens: [authn.ErrInvalidToken], also for a session without any.
+func (s *sessions) rotation(ctx context.Context, backend string, t refreshToken) (authn.Session, rotation, error) {
+	session, err := s.live(ctx, backend, t.subject, t.session)
+	if err != nil {
+		return session, rotation{}, err
+	}
+	if _, only := decodeEnd(session.Refresh); only || len(session.Refresh) == 0 {
+		return session, rotation{}, authn.ErrInvalidToken
+	}
+	kept, err := decodeRotation(session.Refresh)
+	return session, kept, err
+}
+
+// endVersion is the first byte of what is kept of a session that has no refresh
+// tokens: when its access token ends, in seconds.
+const endVersion = 2
+
+func encodeEnd(end time.Time) []byte {
+	return binary.BigEndian.AppendUint64([]byte{endVersion}, uint64(end.Unix()))
+}
+
+func decodeEnd(data []byte) (time.Time, bool) {
+	if len(data) != 9 || data[0] != endVersion {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(binary.BigEndian.Uint64(data[1:])), 0), true
+}
+
 // first completes a session's first token, and returns what is kept of it.
 func (t *refreshToken) first() rotation {
 	var k rotation
@@ -223,11 +252,7 @@ func (b refreshBackend) find(r *http.Request, text string) (authn.Session, rotat
 	if !ok {
 		return fail(authn.ErrInvalidToken)
 	}
-	session, err := s.live(r.Context(), b.name, t.subject, t.session)
-	if err != nil {
-		return fail(err)
-	}
-	kept, err := decodeRotation(session.Refresh)
+	session, kept, err := s.rotation(r.Context(), b.name, t)
 	if err != nil {
 		return fail(err)
 	}

@@ -179,7 +179,22 @@ func readable(text string, n int) string {
 
 // lastMoment is when a session ends, however it is used.
 func (s *sessions) lastMoment(session authn.Session) time.Time {
-	return session.CreatedAt.Add(s.cfg.Absolute)
+	last := session.CreatedAt.Add(s.cfg.Absolute)
+	if end, ok := decodeEnd(session.Refresh); ok && end.Before(last) {
+		return end
+	}
+	return last
+}
+
+// endWith has a session end with its one token.
+func (s *sessions) endWith(session *authn.Session, only authn.Token) {
+	if only.ExpiresAt.IsZero() {
+		return
+	}
+	session.Refresh = encodeEnd(only.ExpiresAt)
+	if only.ExpiresAt.Before(session.ExpiresAt) {
+		session.ExpiresAt = only.ExpiresAt
+	}
 }
 
 // see notes that a session is used now, and by whom, and how long it lives
@@ -277,9 +292,10 @@ func (s *sessions) end(ctx context.Context, subject, id string) error {
 // sessionBackend logs in with a session.
 type sessionBackend struct{ *Backend }
 
-// Login begins a session, unless id is of one.
+// Login begins a session, unless id is of one, or takes the place of a
+// credential without one, which has its end.
 func (b sessionBackend) Login(ctx context.Context, id authn.Identity) (*authn.Response, error) {
-	if id.SessionID != "" {
+	if id.SessionID != "" || !id.ExpiresAt.IsZero() {
 		return b.carryNew(ctx, id)
 	}
 	s := b.sessions
@@ -289,10 +305,17 @@ func (b sessionBackend) Login(ctx context.Context, id authn.Identity) (*authn.Re
 	if err != nil {
 		return nil, err
 	}
+	if s.cfg.SkipRefresh {
+		s.endWith(&session, access)
+	}
 	undo := func(ctx context.Context) error {
 		return errors.Join(s.end(ctx, session.Subject, session.ID), b.revokeToken(ctx, access))
 	}
 	if err := s.store.InsertSession(ctx, session, s.cfg.Now(), s.cfg.Limit); err != nil {
+		if !errors.Is(err, authn.ErrTooManySessions) && !errors.Is(err, authn.ErrUserNotFound) {
+			// It may be there, and the answer was lost.
+			err = errors.Join(err, s.end(context.WithoutCancel(ctx), session.Subject, session.ID))
+		}
 		return nil, b.withdraw(ctx, access, err)
 	}
 	res, err := b.carry(access, refresh, session)
@@ -346,18 +369,14 @@ type sessionRevoker struct{ *Backend }
 // can: [authn.ErrInvalidToken].
 func (b sessionRevoker) Revoke(ctx context.Context, token string) error {
 	if t, ok := parseRefreshToken(token); ok {
-		session, err := b.sessions.live(ctx, b.name, t.subject, t.session)
-		if err != nil {
+		session, kept, err := b.sessions.rotation(ctx, b.name, t)
+		switch {
+		case err == nil && kept.issued(t):
+			return b.sessions.end(ctx, session.Subject, session.ID)
+		case err != nil && !errors.Is(err, authn.ErrInvalidToken):
 			return err
 		}
-		kept, err := decodeRotation(session.Refresh)
-		if err != nil {
-			return err
-		}
-		if !kept.issued(t) {
-			return authn.ErrInvalidToken
-		}
-		return b.sessions.end(ctx, session.Subject, session.ID)
+		// An access token may have the form of one (RFC 7009 §2.1).
 	}
 	id, err := b.strategy.Read(ctx, token)
 	if err != nil {

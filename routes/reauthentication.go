@@ -32,7 +32,7 @@ func (f *Factory[U]) reauthenticate(r *http.Request, u U, up authn.Update[U], pa
 	}
 	var stale error
 	if needs.Fresh > 0 {
-		if _, _, stale = f.fresh.Check(r); stale == nil || !needs.Password {
+		if stale = f.fresh.CheckFresh(r); stale == nil || !needs.Password {
 			return stale
 		}
 	}

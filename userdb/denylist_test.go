@@ -40,3 +40,28 @@ func TestDenylist(t *testing.T) {
 		}
 	})
 }
+
+func TestDenylistOfTokensThatLastForCenturies(t *testing.T) {
+	d, err := userdb.NewDenylist(testdb.SQLite(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for _, until := range []time.Time{now.AddDate(100, 0, 0), now.AddDate(560, 0, 0), now.AddDate(1000, 0, 0), time.Unix(253402300799, 0), time.Unix(32503680000, 0)} {
+		id := [32]byte{byte(until.Year()), byte(until.Year() >> 8)}
+		if err := d.Deny(t.Context(), id, until, now); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Deny(t.Context(), [32]byte{9}, now.Add(time.Minute), now.Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		denied, err := d.Denied(t.Context(), id)
+		t.Log(until.Year(), until.UnixNano(), denied, err)
+		if !denied {
+			t.Errorf("a token that is valid until %d was revoked, and is forgotten", until.Year())
+		}
+	}
+}

@@ -64,7 +64,7 @@ func NewSessions[T any, U interface {
 	s.count = store.sql("SELECT count(*) FROM", table, "WHERE user_id =", keyValue)
 	s.removeOldest = store.sql("DELETE FROM", table, "WHERE id IN (SELECT id FROM", table,
 		"WHERE user_id =", keyValue, "AND id <>", value, "ORDER BY created_at, id LIMIT", value, ")")
-	s.removeExpired = store.sql("DELETE FROM", table, "WHERE user_id =", keyValue, "AND expires_at <=", value)
+	s.removeExpired = store.sql("DELETE FROM", table, "WHERE user_id =", keyValue, "AND (expires_at <=", value, "OR generation <", value, ")")
 	s.sweep = sweepSQL(store.db, s.table, "id")
 	s.all = store.sql("SELECT", columns, "FROM", table, "WHERE user_id =", keyValue)
 	s.one = store.sql("SELECT", columns, "FROM", table, "WHERE user_id =", keyValue, "AND id =", value)
@@ -97,7 +97,7 @@ func (s *Sessions[T, U]) InsertSession(ctx context.Context, session authn.Sessio
 				return err
 			}
 		}
-		if _, err := s.store.exec(ctx, s.removeExpired, key, toNanos(now)); err != nil {
+		if _, err := s.store.exec(ctx, s.removeExpired, key, toNanos(now), session.Generation); err != nil {
 			return err
 		}
 		if _, err := s.store.exec(ctx, s.insert, row...); err != nil {
@@ -122,8 +122,9 @@ func (s *Sessions[T, U]) InsertSession(ctx context.Context, session authn.Sessio
 	if err != nil {
 		return sessionsMigrated(err)
 	}
-	_, err = s.DeleteExpired(ctx, now, maxSwept)
-	return err
+	// The session is there, whatever becomes of the others.
+	_, _ = s.DeleteExpired(ctx, now, maxSwept)
+	return nil
 }
 
 func (s *Sessions[T, U]) scanInt(ctx context.Context, into *int, query string, values ...any) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -280,10 +281,15 @@ func fromList(words string) []string {
 // toNanos is the time in nanoseconds since 1970, as the tables have it; zero
 // for the zero time.
 func toNanos(t time.Time) int64 {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return 0
+	case t.Unix() >= math.MaxInt64/int64(time.Second): // the year 2262
+		return math.MaxInt64
+	case t.Unix() < 0:
+		return 1
 	}
-	return t.UnixNano()
+	return max(t.UnixNano(), 1)
 }
 
 func fromNanos(n int64) time.Time {

@@ -32,7 +32,7 @@ func (s *MemorySessions) InsertSession(ctx context.Context, session authn.Sessio
 		return fmt.Errorf("authntest: there is a session %s", session.ID)
 	}
 	s.kept = slices.DeleteFunc(s.kept, func(kept authn.Session) bool {
-		return kept.Subject == session.Subject && !now.Before(kept.ExpiresAt)
+		return kept.Subject == session.Subject && (!now.Before(kept.ExpiresAt) || kept.Generation < session.Generation)
 	})
 	var others []string
 	for _, kept := range s.kept {

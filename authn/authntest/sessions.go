@@ -263,6 +263,15 @@ func limitsSessions(ctx context.Context, s *sessionSuite) {
 		s.add("InsertSession beside an expired session: %v", err)
 	}
 	s.wantIDs(ctx, "one had expired", s.ann, "c", "e")
+
+	later := s.session(s.ann, "f")
+	later.Generation++ // a new password has ended the others
+	if err := s.store.InsertSession(ctx, later, s.now, authn.SessionLimit{Max: 2, Refuse: true}); err != nil {
+		s.add("InsertSession beside sessions of an earlier generation: %v", err)
+	}
+	if ids := s.ids(ctx, s.ann); !slices.Contains(ids, "f") {
+		s.add("the session of the new generation isn't there: %v", ids)
+	}
 }
 
 func limitsSessionsAtOnce(ctx context.Context, s *sessionSuite) {

@@ -83,7 +83,7 @@ func (c *claims) owner() string {
 
 // identity is what the claims say about who it is.
 func (c *claims) identity() authn.Identity {
-	id := authn.Identity{
+	return authn.Identity{
 		Subject:    c.owner(),
 		SessionID:  c.sessionID,
 		Generation: c.generation,
@@ -94,10 +94,6 @@ func (c *claims) identity() authn.Identity {
 		Renewed:    c.renewed,
 		Scopes:     strings.Fields(c.scope),
 	}
-	if id.AuthTime.IsZero() {
-		id.AuthTime = id.IssuedAt
-	}
-	return id
 }
 
 // oneOrMore decodes a string or an array of strings (RFC 7519 §4.1.3).

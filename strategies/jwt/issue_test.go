@@ -50,7 +50,7 @@ func TestWhatIsIssued(t *testing.T) {
 		claims string
 	}{
 		"plain": {jwt.Config{}, authn.Identity{Subject: "ann", AuthTime: noon, Methods: []string{"pwd"}},
-			`{"amr":["pwd"],"aud":["fastapi-users:auth"],"exp":1700003600,"iat":1700000000,"sub":"ann"}`},
+			`{"amr":["pwd"],"aud":["fastapi-users:auth"],"auth_time":1700000000,"exp":1700003600,"iat":1700000000,"sub":"ann"}`},
 		"full": {jwt.Config{Lifetime: time.Minute, Audience: []string{"a", "b"}, Issuer: "me"},
 			authn.Identity{Subject: "ann", Generation: 7, AuthTime: noon.Add(-time.Hour), SessionID: "s", Scopes: []string{"x", "y"}},
 			`{"aud":["a","b"],"auth_time":1699996400,"exp":1700000060,"gen":7,"iat":1700000000,"iss":"me","scope":"x y","sid":"s","sub":"ann"}`},

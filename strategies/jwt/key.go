@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/big"
 	"slices"
 
@@ -34,6 +35,9 @@ const (
 
 // minRSABits is the least that RFC 7518 §3.3 and §3.5 allow.
 const minRSABits = 2048
+
+// maxRSABits is the most that is any use.
+const maxRSABits = 16384
 
 // Key is what signs and verifies. It belongs to the algorithms of its kind
 // alone (RFC 8725 §3.1). Alone it is [Keys] that never change; several are a
@@ -130,8 +134,11 @@ func PublicKey(public crypto.PublicKey) Key {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
 		key.algorithms = []Algorithm{RS256, PS256}
-		if public == nil || public.N == nil || public.N.BitLen() < minRSABits || public.E < 2 {
+		switch {
+		case public == nil || public.N == nil || public.N.BitLen() < minRSABits || public.E < 2:
 			key.err = fmt.Errorf("the RSA key is incomplete or has fewer than %d bits", minRSABits)
+		case public.N.BitLen() > maxRSABits || public.E > math.MaxInt32: // who verifies would be busy with it
+			key.err = fmt.Errorf("the RSA key has more than %d bits, or an exponent of more than 31", maxRSABits)
 		}
 	case *ecdsa.PublicKey:
 		key.algorithms = []Algorithm{ES256}

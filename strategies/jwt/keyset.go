@@ -51,11 +51,13 @@ type KeySet struct {
 	source KeySource
 	cfg    KeySetConfig
 
-	mu       sync.Mutex
+	loading chan struct{} // full while keys are loaded
+	looked  time.Time     // when a token last named a key that isn't there
+	failed  error         // what came of the last time that keys were loaded
+
+	mu       sync.Mutex // of what follows; never held while keys are loaded
 	keys     []Key
 	prepares []func([]Key) (func(), error)
-	looked   time.Time // when a token last named a key that isn't there
-	failed   error     // what came of the last time that keys were loaded
 }
 
 // KeySetConfig has the options of [NewKeySet].
@@ -64,7 +66,8 @@ type KeySetConfig struct {
 	// keys loaded again, at most: whoever makes tokens up could have it done all
 	// the time. Defaults to five seconds.
 	LookEvery time.Duration
-	// Timeout is how long such a request waits at most. Defaults to three seconds.
+	// Timeout is how long such a request waits at most, and how long keys may
+	// take to load. Defaults to three seconds.
 	Timeout time.Duration
 	// Now is the clock. Defaults to [time.Now].
 	Now func() time.Time
@@ -87,7 +90,7 @@ func NewKeySet(ctx context.Context, source KeySource, cfg KeySetConfig) (*KeySet
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &KeySet{source: source, cfg: cfg}
+	s := &KeySet{source: source, cfg: cfg, loading: make(chan struct{}, 1)}
 	if err := s.Reload(ctx); err != nil {
 		return nil, err
 	}
@@ -97,12 +100,28 @@ func NewKeySet(ctx context.Context, source KeySource, cfg KeySetConfig) (*KeySet
 // Reload has the set take over the source's keys as they are now. On an error,
 // which also says where a strategy can't use them, it keeps those that it has.
 func (s *KeySet) Reload(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end()
 	return s.reload(ctx)
 }
 
+// begin waits until nobody else loads keys.
+func (s *KeySet) begin(ctx context.Context) error {
+	select {
+	case s.loading <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("jwt: loading keys: %w", ctx.Err())
+	}
+}
+
+func (s *KeySet) end() { <-s.loading }
+
 func (s *KeySet) reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
 	s.failed = s.take(ctx)
 	return s.failed
 }
@@ -129,6 +148,8 @@ func (s *KeySet) take(ctx context.Context) error {
 		}
 		ids[keys[i].id] = true
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var uses []func()
 	for _, prepare := range s.prepares {
 		use, err := prepare(keys)
@@ -170,16 +191,28 @@ func (s *KeySet) attach(prepare func([]Key) (func(), error)) error {
 // look loads the keys again, unless that was done lately; then what came of it
 // counts.
 func (s *KeySet) look(ctx context.Context) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := s.cfg.Now(); now.Sub(s.looked) >= s.cfg.LookEvery {
-		s.looked = now
-		// Others wait for it, whatever becomes of this request.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Timeout)
-		defer cancel()
-		_ = s.reload(ctx)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	if err := s.begin(ctx); err != nil {
+		return false, err
 	}
-	return s.failed == nil, s.failed
+	now := s.cfg.Now()
+	if now.Sub(s.looked) < s.cfg.LookEvery {
+		defer s.end()
+		return s.failed == nil, s.failed
+	}
+	s.looked = now
+	done := make(chan error, 1)
+	go func() { // others wait for it, whatever becomes of this request
+		defer s.end()
+		done <- s.reload(context.WithoutCancel(ctx))
+	}()
+	select {
+	case err := <-done:
+		return err == nil, err
+	case <-ctx.Done():
+		return false, fmt.Errorf("jwt: loading keys: %w", ctx.Err())
+	}
 }
 
 // Run reloads the keys at this interval until ctx ends, and logs what fails.
@@ -259,6 +292,9 @@ func ParseKey(data []byte) (Key, error) {
 		return Key{}, errors.New("the key is empty")
 	}
 	if !strings.Contains(text, "-----BEGIN") {
+		if isBareKey(text) {
+			return Key{}, errors.New("the key is no secret but a key of its own form (JWK, ssh, DER): give it as PEM")
+		}
 		return Secret([]byte(text)), nil
 	}
 	block, rest := pem.Decode([]byte(text))
@@ -270,6 +306,33 @@ func ParseKey(data []byte) (Key, error) {
 		err = key.err
 	}
 	return key, err
+}
+
+// isBareKey recognises keys in forms that are not read: as a secret, a public
+// one would let everybody sign who knows it.
+func isBareKey(text string) bool {
+	for _, form := range []string{"{", "ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"} {
+		if strings.HasPrefix(text, form) {
+			return true
+		}
+	}
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+	if err != nil {
+		return false
+	}
+	for _, parse := range []func([]byte) error{
+		func(der []byte) error { _, err := x509.ParsePKIXPublicKey(der); return err },
+		func(der []byte) error { _, err := x509.ParsePKCS1PublicKey(der); return err },
+		func(der []byte) error { _, err := x509.ParseCertificate(der); return err },
+		func(der []byte) error { _, err := x509.ParsePKCS8PrivateKey(der); return err },
+		func(der []byte) error { _, err := x509.ParsePKCS1PrivateKey(der); return err },
+		func(der []byte) error { _, err := x509.ParseECPrivateKey(der); return err },
+	} {
+		if parse(der) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func parsePEM(block *pem.Block) (Key, error) {

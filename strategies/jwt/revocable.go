@@ -38,7 +38,7 @@ func (s *Revocable) Read(ctx context.Context, token string) (authn.Identity, err
 	if err != nil {
 		return authn.Identity{}, err
 	}
-	denied, err := s.denylist.Denied(ctx, denialID(c, token))
+	denied, err := s.denylist.Denied(ctx, s.denialID(c, token))
 	if err != nil {
 		return authn.Identity{}, err
 	}
@@ -58,17 +58,29 @@ func (s *Revocable) Revoke(ctx context.Context, token string) error {
 		return err
 	}
 	until := c.expiresAt
+	if renewable := c.authTime.Add(s.cfg.RenewFor); s.isFamily(c) && !until.IsZero() && renewable.After(until) {
+		until = renewable
+	}
 	if !until.IsZero() {
 		until = until.Add(s.cfg.Leeway)
 	}
-	return s.denylist.Deny(ctx, denialID(c, token), until, s.cfg.Now())
+	return s.denylist.Deny(ctx, s.denialID(c, token), until, s.cfg.Now())
 }
 
-// denialID names a token: by its jti and who issued it, or by all that is
-// signed. Not by the signature, of which some algorithms allow several.
-func denialID(c *claims, token string) [sha256.Size]byte {
+// isFamily reports whether a token ends with those that it was renewed from, and
+// for.
+func (s *Revocable) isFamily(c *claims) bool { return s.cfg.RenewFor > 0 && c.sessionID != "" }
+
+// denialID names a token: by its jti, who issued it and whose it is, or by all
+// that is signed. Not by the signature, of which some algorithms allow several.
+// A token that can be renewed is named by the log-in.
+func (s *Revocable) denialID(c *claims, token string) [sha256.Size]byte {
+	whose := "\x00" + c.issuer + "\x00" + c.owner() + "\x00"
+	if s.isFamily(c) {
+		return sha256.Sum256([]byte("sid" + whose + c.sessionID))
+	}
 	if c.id != "" {
-		return sha256.Sum256([]byte("jti\x00" + c.issuer + "\x00" + c.id))
+		return sha256.Sum256([]byte("jti" + whose + c.id))
 	}
 	return sha256.Sum256([]byte("jws\x00" + token[:strings.LastIndexByte(token, '.')]))
 }

@@ -163,16 +163,15 @@ func (s *signer) verify(ctx context.Context, token string) (payload string, own 
 	if err != nil {
 		return "", false, err
 	}
-	if h.kid != "" && !r.has(h.kid) {
+	good := r.verify(h, signed, sum)
+	if !good && h.kid != "" && !r.has(h.kid) {
 		changed, err := s.keys.look(ctx)
 		if err != nil {
 			return "", false, err
 		}
-		if changed {
-			r = s.ring.Load()
-		}
+		good = changed && s.ring.Load().verify(h, signed, sum)
 	}
-	if !r.verify(h, signed, sum) {
+	if !good {
 		return "", false, errSignature
 	}
 	return payload, h.own, nil

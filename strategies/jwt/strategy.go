@@ -154,8 +154,11 @@ func (s *Strategy) Issue(ctx context.Context, id authn.Identity) (authn.Token, e
 	if id.Generation != 0 {
 		set["gen"] = id.Generation
 	}
-	if !id.AuthTime.IsZero() && id.AuthTime.Unix() != now.Unix() {
+	if !id.AuthTime.IsZero() { // iat says nothing of it (OpenID Connect Core §2)
 		set["auth_time"] = id.AuthTime.Unix()
+	}
+	if id.SessionID == "" && s.newID != nil && s.cfg.RenewFor > 0 {
+		id.SessionID = s.newID() // what a log-out ends, however often it was renewed
 	}
 	if id.SessionID != "" {
 		set["sid"] = id.SessionID

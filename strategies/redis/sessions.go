@@ -104,7 +104,7 @@ func (s *Sessions) bounded(ctx context.Context) (context.Context, context.Cancel
 // insertSession removes what has expired, holds the limit, and keeps the
 // session: 0 where it is refused. The key lives as long as its longest session.
 // KEYS: the user's. ARGV: id, session, now in ms, time to live in ms, limit,
-// whether to refuse.
+// whether to refuse, the generation before which sessions are over.
 var insertSession = goredis.NewScript(`
 local all = redis.call('HGETALL', KEYS[1])
 local live = {}
@@ -112,7 +112,7 @@ for i = 1, #all, 2 do
 	local ok, session = pcall(cjson.decode, all[i + 1])
 	if all[i] == ARGV[1] then
 		-- kept by this call already, and its answer was lost
-	elseif not ok or session.exp_ms <= tonumber(ARGV[3]) then
+	elseif not ok or session.exp_ms <= tonumber(ARGV[3]) or session.gen < tonumber(ARGV[7]) then
 		redis.call('HDEL', KEYS[1], all[i])
 	else
 		live[#live + 1] = {all[i], session.created_ms}
@@ -179,7 +179,7 @@ func (s *Sessions) InsertSession(ctx context.Context, session authn.Session, now
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	kept, err := insertSession.Run(ctx, s.client, []string{s.key(session.Subject)},
-		session.ID, stored, now.UnixMilli(), timeToLive(session, now), limit.Max, refuse).Bool()
+		session.ID, stored, now.UnixMilli(), timeToLive(session, now), limit.Max, refuse, session.Generation).Bool()
 	if err != nil {
 		return s.away(ctx, err)
 	}

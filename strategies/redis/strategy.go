@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -240,10 +241,15 @@ func away(ctx context.Context, client goredis.UniversalClient, err error) error 
 }
 
 func toNanos(t time.Time) int64 {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return 0
+	case t.Unix() >= math.MaxInt64/int64(time.Second): // the year 2262
+		return math.MaxInt64
+	case t.Unix() < 0:
+		return 1
 	}
-	return t.UnixNano()
+	return max(t.UnixNano(), 1)
 }
 
 func fromNanos(n int64) time.Time {

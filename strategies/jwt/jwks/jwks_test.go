@@ -7,10 +7,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -221,4 +224,20 @@ func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	_, err := w.Write(a)
 	return w.Result(), err
+}
+
+// TestAHugeKeyIsLeftOut: a verification with it would take minutes.
+func TestAHugeKeyIsLeftOut(t *testing.T) {
+	document := func(bytes int) string {
+		n := base64.RawURLEncoding.EncodeToString(slices.Repeat([]byte{0xff}, bytes))
+		return fmt.Sprintf(`{"keys":[{"kty":"RSA","alg":"RS256","kid":"x","n":%q,"e":"AQAB"}]}`, n)
+	}
+	for bytes, wanted := range map[int]bool{512: true, 2048: true, 2049: false, 60_000: false} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, document(bytes)) }))
+		keys, err := jwks.Source(server.URL, jwks.Config{InsecureHTTP: true})(t.Context())
+		server.Close()
+		if (err == nil && len(keys) == 1) != wanted {
+			t.Errorf("a key of %d bits: %v, %v", bytes*8, keys, err)
+		}
+	}
 }

@@ -19,8 +19,8 @@ import (
 
 // Config has the options of [Source]. Its zero value works.
 type Config struct {
-	// Client asks for the document. Defaults to one that gives up after three
-	// seconds, and follows no redirects.
+	// Client asks for the document, for three seconds at most. Defaults to one
+	// that follows no redirects.
 	Client *http.Client
 	// InsecureHTTP allows a URL without TLS, for development: whoever is in
 	// between can sign as they like.
@@ -41,12 +41,14 @@ const (
 func Source(documentURL string, cfg Config) jwt.KeySource {
 	client := cfg.Client
 	if client == nil {
-		client = &http.Client{Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	return func(ctx context.Context) ([]jwt.Key, error) {
 		if err := checkURL(documentURL, cfg.InsecureHTTP); err != nil {
 			return nil, err
 		}
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
 		document, err := get(ctx, client, documentURL)
 		if err != nil {
 			return nil, fmt.Errorf("jwks: %w", err)
