@@ -180,6 +180,28 @@ func (f *Factory[U]) All() List {
 	return all
 }
 
+// AuthPath returns a path under [Config.AuthPrefix].
+func (f *Factory[U]) AuthPath(path string) string { return f.cfg.AuthPrefix + path }
+
+// UsersPath returns a path under [Config.UsersPrefix].
+func (f *Factory[U]) UsersPath(path string) string { return f.cfg.UsersPrefix + path }
+
+// Bounded returns a handler whose requests are held to [Config.BodyLimit] and
+// [Config.Timeout], and say who sends them ([authn.ClientFrom]): for routes of a
+// capability beside the factory's.
+func (f *Factory[U]) Bounded(h Handler) Handler { return f.limited(h) }
+
+// UserAnswer builds an answer with a user, as [Config.Read] shows them.
+func (f *Factory[U]) UserAnswer(status int, u U) *authn.Response {
+	return &authn.Response{Status: status, Body: f.cfg.Read.make(u)}
+}
+
+// LoginError returns the answer to an error of [authn.Users.Login]: 400 with
+// the contract's code, or the error itself.
+//
+// [authn.Users.Login]: https://pkg.go.dev/github.com/echo-users/echo-users/authn#Users.Login
+func LoginError(err error) error { return loginError(err) }
+
 // withClient says in the request's context who sends it.
 func (f *Factory[U]) withClient(r *http.Request) *http.Request {
 	address := f.cfg.Limits.clientAddress(r)

@@ -1,0 +1,392 @@
+package oauth
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/linked"
+)
+
+// source is a provider as it is asked.
+type source struct {
+	Provider
+	client *http.Client
+	now    func() time.Time
+
+	discovering chan struct{} // full while somebody does
+	mu          sync.Mutex
+	found       *discovered
+}
+
+// discovered is what a provider publishes of itself (OpenID Connect Discovery
+// §3).
+type discovered struct {
+	endpoint oauth2.Endpoint
+	verifier *oidc.IDTokenVerifier
+	provider *oidc.Provider
+	sendsIss bool // RFC 9207 §3
+}
+
+const (
+	// patience is how long one question to a provider may take.
+	patience = 5 * time.Second
+	// maxAnswer is how much of an answer is read, in bytes.
+	maxAnswer = 1 << 20
+)
+
+func newSource(p Provider, client *http.Client, now func() time.Time) *source {
+	return &source{Provider: p, client: bounded(client), now: now, discovering: make(chan struct{}, 1)}
+}
+
+// bounded is a client that reads no more than maxAnswer, and hands no secret on
+// to where a provider redirects a POST.
+func bounded(client *http.Client) *http.Client {
+	if client == nil {
+		client = &http.Client{}
+	}
+	own := *client
+	own.Transport = limitedTransport{own.Transport}
+	own.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
+		if len(via) > 3 || via[0].Method != http.MethodGet || via[0].Header.Get("Authorization") != "" {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}
+	if own.Timeout == 0 || own.Timeout > patience {
+		own.Timeout = patience
+	}
+	return &own
+}
+
+type limitedTransport struct{ next http.RoundTripper }
+
+func (t limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	next := t.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	res, err := next.RoundTrip(r)
+	if err == nil {
+		res.Body = limitedBody{io.LimitReader(res.Body, maxAnswer), res.Body}
+	}
+	return res, err
+}
+
+type limitedBody struct {
+	io.Reader
+	io.Closer
+}
+
+// away marks an error that says nothing about the person.
+func (s *source) away(err error) error {
+	return fmt.Errorf("%w: oauth: provider %q: %w", authn.ErrUnavailable, s.Name, err)
+}
+
+// discover asks an OpenID provider what it publishes, once it answers.
+func (s *source) discover(ctx context.Context) (*discovered, error) {
+	select { // one asks, the others wait for what it hears
+	case s.discovering <- struct{}{}:
+		defer func() { <-s.discovering }()
+	case <-ctx.Done():
+		return nil, s.away(ctx.Err())
+	}
+	s.mu.Lock()
+	found := s.found
+	s.mu.Unlock()
+	if found != nil {
+		return found, nil
+	}
+	// What is found is kept, and shall keep no request.
+	own, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	provider, err := oidc.NewProvider(oidc.ClientContext(own, s.client), s.Issuer)
+	if err != nil {
+		return nil, s.away(err)
+	}
+	var more struct {
+		SendsIss bool     `json:"authorization_response_iss_parameter_supported"`
+		Methods  []string `json:"token_endpoint_auth_methods_supported"`
+	}
+	if err := provider.Claims(&more); err != nil {
+		return nil, s.away(err)
+	}
+	found = &discovered{endpoint: provider.Endpoint(), provider: provider, sendsIss: more.SendsIss}
+	found.endpoint.AuthStyle = oauth2.AuthStyleInHeader // the default (Discovery §3)
+	if len(more.Methods) > 0 && !slices.Contains(more.Methods, "client_secret_basic") {
+		found.endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
+	found.verifier = provider.VerifierContext(oidc.ClientContext(context.Background(), s.client), &oidc.Config{ClientID: s.Client.ID, Now: s.now})
+	s.mu.Lock()
+	s.found = found
+	s.mu.Unlock()
+	return found, nil
+}
+
+func (s *source) isOpenID() bool { return s.Profile == nil }
+
+// endpoint returns where the provider is.
+func (s *source) endpoint(ctx context.Context) (oauth2.Endpoint, error) {
+	if !s.isOpenID() {
+		endpoint := s.Endpoint
+		if endpoint.AuthStyle == oauth2.AuthStyleAutoDetect { // it would send a code twice
+			endpoint.AuthStyle = oauth2.AuthStyleInParams
+		}
+		return endpoint, nil
+	}
+	found, err := s.discover(ctx)
+	if err != nil {
+		return oauth2.Endpoint{}, err
+	}
+	return found.endpoint, nil
+}
+
+// config is the client's, for a flow that comes back to callback.
+func (s *source) config(ctx context.Context, callback string) (*oauth2.Config, error) {
+	endpoint, err := s.endpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.Client.Secret == "" && s.NewSecret == nil { // a public client (RFC 6749 §3.2.1)
+		endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return &oauth2.Config{ClientID: s.Client.ID, Endpoint: endpoint, RedirectURL: callback}, nil
+}
+
+// authorizationURL is where the person goes.
+func (s *source) authorizationURL(ctx context.Context, callback string, st state, sealed string, scopes []string) (string, error) {
+	cfg, err := s.config(ctx, callback)
+	if err != nil {
+		return "", err
+	}
+	cfg.Scopes = slices.Clone(scopes)
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(st.Verifier)}
+	if s.isOpenID() {
+		if !slices.Contains(cfg.Scopes, oidc.ScopeOpenID) {
+			cfg.Scopes = append([]string{oidc.ScopeOpenID}, cfg.Scopes...)
+		}
+		options = append(options, oidc.Nonce(st.Nonce))
+	}
+	if s.FormPost {
+		options = append(options, oauth2.SetAuthURLParam("response_mode", "form_post"))
+	}
+	for name, value := range s.Parameters {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
+	}
+	return cfg.AuthCodeURL(sealed, options...), nil
+}
+
+// checkIssuer holds the answer's iss to the provider's (RFC 9207 §2.4).
+func (s *source) checkIssuer(ctx context.Context, iss string) error {
+	if s.Issuer == "" {
+		return nil
+	}
+	if iss != "" && iss != s.Issuer {
+		return ErrInvalidIssuer
+	}
+	if iss == "" && s.isOpenID() {
+		found, err := s.discover(ctx)
+		if err != nil {
+			return err
+		}
+		if found.sendsIss {
+			return ErrInvalidIssuer
+		}
+	}
+	return nil
+}
+
+// redeem exchanges a code, and returns what the provider says of the person.
+func (s *source) redeem(ctx context.Context, callback, code string, st state) (linked.Profile, error) {
+	cfg, err := s.config(ctx, callback)
+	if err != nil {
+		return linked.Profile{}, err
+	}
+	cfg.ClientSecret = s.Client.Secret
+	if s.NewSecret != nil {
+		if cfg.ClientSecret, err = s.NewSecret(ctx); err != nil {
+			return linked.Profile{}, s.away(err)
+		}
+	}
+	ctx = oidc.ClientContext(ctx, s.client) // x/oauth2 has the same key
+	token, err := cfg.Exchange(ctx, code, oauth2.VerifierOption(st.Verifier))
+	if err != nil {
+		return linked.Profile{}, s.exchangeError(err)
+	}
+	var p linked.Profile
+	if s.isOpenID() {
+		p, err = s.identify(ctx, token, st.Nonce)
+	} else {
+		p, err = s.Profile(ctx, oauth2.NewClient(ctx, oauth2.StaticTokenSource(token)))
+	}
+	if err != nil {
+		if errors.Is(err, ErrInvalidIDToken) || errors.Is(err, authn.ErrUnavailable) || errors.Is(err, linked.ErrInvalidSubject) {
+			return linked.Profile{}, err
+		}
+		return linked.Profile{}, s.away(err)
+	}
+	p.Provider, p.Issuer = s.Name, s.Issuer
+	p.Email = strings.TrimSpace(p.Email)
+	p.Tokens = linked.Tokens{Access: token.AccessToken, Refresh: token.RefreshToken, ExpiresAt: token.Expiry}
+	return p, nil
+}
+
+// exchangeError tells a code that the provider doesn't take from a provider
+// that is away, or that doesn't know the client. What it wrote isn't repeated.
+func (s *source) exchangeError(err error) error {
+	var answer *oauth2.RetrieveError
+	if !errors.As(err, &answer) {
+		var network net.Error
+		if errors.As(err, &network) {
+			return s.away(err)
+		}
+		return s.away(errors.New("the token endpoint's answer can't be read"))
+	}
+	status := 0
+	if answer.Response != nil {
+		status = answer.Response.StatusCode
+	}
+	switch answer.ErrorCode {
+	case "invalid_grant", "bad_verification_code": // the latter is GitHub's
+		return ErrInvalidCode
+	case "invalid_client", "unauthorized_client", "invalid_request", "unsupported_grant_type", "invalid_scope":
+		return s.away(fmt.Errorf("the token endpoint answers %d %s", status, answer.ErrorCode))
+	}
+	if status == http.StatusBadRequest {
+		return ErrInvalidCode
+	}
+	return s.away(fmt.Errorf("the token endpoint answers %d", status))
+}
+
+// idTokenClaims are what is read of an ID token, or of the userinfo endpoint.
+type idTokenClaims struct {
+	AuthorizedParty string `json:"azp"`
+	Email           string `json:"email"`
+	EmailVerified   any    `json:"email_verified"` // Apple's is a string
+}
+
+func (c idTokenClaims) verification() linked.Verification {
+	switch c.EmailVerified {
+	case nil:
+		return linked.Unsaid
+	case true, "true":
+		return linked.Verified
+	}
+	return linked.Unverified
+}
+
+func invalid(format string, values ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidIDToken}, values...)...)
+}
+
+// identify verifies the ID token of a code (OpenID Connect Core §3.1.3.7).
+func (s *source) identify(ctx context.Context, token *oauth2.Token, nonce string) (linked.Profile, error) {
+	raw, ok := token.Extra("id_token").(string)
+	if !ok || raw == "" {
+		return linked.Profile{}, invalid("there is none")
+	}
+	if len(raw) > 64<<10 {
+		return linked.Profile{}, invalid("too long")
+	}
+	found, err := s.discover(ctx)
+	if err != nil {
+		return linked.Profile{}, err
+	}
+	id, err := found.verifier.Verify(ctx, raw)
+	if err != nil {
+		// go-oidc has no kind for keys that could not be fetched.
+		if ctx.Err() != nil || strings.Contains(err.Error(), "fetching keys") {
+			return linked.Profile{}, s.away(errors.New("its keys can't be fetched"))
+		}
+		return linked.Profile{}, invalid("%w", err)
+	}
+	var c idTokenClaims
+	if err := id.Claims(&c); err != nil {
+		return linked.Profile{}, invalid("claims of another type")
+	}
+	switch {
+	case id.Nonce == "" || subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(nonce)) != 1:
+		return linked.Profile{}, invalid("another nonce")
+	case c.AuthorizedParty != "" && c.AuthorizedParty != s.Client.ID, len(id.Audience) > 1 && c.AuthorizedParty == "":
+		return linked.Profile{}, invalid("it is for another party")
+	case id.IssuedAt.After(s.now().Add(5 * time.Minute)):
+		return linked.Profile{}, invalid("issued in the future")
+	}
+	if id.AccessTokenHash != "" {
+		if err := id.VerifyAccessToken(token.AccessToken); err != nil {
+			return linked.Profile{}, invalid("it is of another access token")
+		}
+	}
+	p := linked.Profile{Subject: id.Subject, Email: c.Email, Verification: c.verification()}
+	if p.Email == "" && found.provider.UserInfoEndpoint() != "" {
+		if err := s.ask(ctx, found, token, &p); err != nil {
+			return linked.Profile{}, err
+		}
+	}
+	if s.Claims != nil {
+		if err := s.Claims(id.Claims, &p); err != nil {
+			return linked.Profile{}, invalid("%w", err)
+		}
+	}
+	return p, nil
+}
+
+// ask has the userinfo endpoint tell the address that the ID token doesn't, of
+// the same person (OpenID Connect Core §5.3.4).
+func (s *source) ask(ctx context.Context, found *discovered, token *oauth2.Token, p *linked.Profile) error {
+	info, err := found.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return s.away(errors.New("the userinfo endpoint can't be asked"))
+	}
+	var c idTokenClaims
+	if err := info.Claims(&c); err != nil || info.Subject != p.Subject {
+		return invalid("the userinfo endpoint speaks of somebody else")
+	}
+	p.Email, p.Verification = c.Email, c.verification()
+	return nil
+}
+
+// GetJSON asks an API and decodes its answer, of at most 1 MiB. Any other status
+// than 200 is an error, which says that and repeats nothing.
+func GetJSON(ctx context.Context, api *http.Client, address string, into any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Accept", "application/json")
+	res, err := api.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %d", r.URL.Hostname(), res.StatusCode)
+	}
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into); err != nil {
+		return fmt.Errorf("the answer of %s can't be read", r.URL.Hostname())
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// originOf returns scheme and host of a URL.
+func originOf(u *url.URL) string { return u.Scheme + "://" + u.Host }
