@@ -285,12 +285,12 @@ func TestLinkedAccountsOfFastAPIUsers(t *testing.T) {
 		})
 		t.Run(engine+"/int", func(t *testing.T) {
 			db, fixture := testdb.FastAPIUsers(t, engine, "int")
-			testOldLinks(t, newStore[counted](t, db), db, fixture)
+			testOldLinks(t, newStore[enumerated](t, db), db, fixture)
 		})
 	}
 }
 
-type counted struct{ userdb.Model[int64] }
+type enumerated struct{ userdb.Model[int64] }
 
 func testOldLinks[T any, U interface {
 	*T
@@ -338,7 +338,7 @@ func pythonID[T any, U interface {
 	*T
 	authn.User
 }](*userdb.Store[T, U]) string {
-	if _, number := any(new(T)).(*counted); number {
+	if _, number := any(new(T)).(*enumerated); number {
 		return ""
 	}
 	return "id, "
