@@ -6,7 +6,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME = 60s
-MODULES = bench examples/browser examples/custom-strategy
+MODULES = bench examples/browser examples/custom-strategy examples/oauth-provider
 SHELL = bash
 
 .PHONY: test lint browser fuzz bench

@@ -18,19 +18,22 @@ const module = "github.com/echo-users/echo-users"
 func TestProgramsLinkWhatTheyImport(t *testing.T) {
 	const gorm, redis, jwt, pgx = "gorm.io/", "github.com/redis/", "github.com/golang-jwt/", "github.com/jackc/"
 	const gomail = "github.com/wneessen/"
+	const oauth2, oidc = "golang.org/x/oauth2", "github.com/coreos/go-oidc/"
 	for room, heavy := range map[string][]string{
-		"authn":               {gorm, redis, jwt, pgx},
+		"authn":               {gorm, redis, jwt, pgx, oauth2, oidc},
 		"authn/password":      {gorm, redis, jwt, pgx, "github.com/labstack/"},
-		"strategies/jwt":      {gorm, redis, pgx},
+		"strategies/jwt":      {gorm, redis, pgx, oauth2, oidc},
 		"strategies/jwt/jwks": {gorm, redis, pgx},
 		"strategies/database": {gorm, redis, jwt, pgx},
 		"strategies/redis":    {gorm, jwt, pgx},
-		"backends":            {gorm, redis, pgx},
-		"routes":              {gorm, redis, pgx, jwt, gomail},
-		"mail":                {gorm, redis, jwt, pgx, gomail},
+		"backends":            {gorm, redis, pgx, oauth2, oidc},
+		"routes":              {gorm, redis, pgx, jwt, gomail, oauth2, oidc},
+		"mail":                {gorm, redis, jwt, pgx, gomail, oauth2, oidc},
 		"mail/smtp":           {gorm, redis, jwt, pgx},
-		"routes/pages":        {gorm, redis, pgx, jwt, gomail},
-		"userdb":              {redis, jwt, pgx, "modernc.org/", "github.com/glebarez/", "gorm.io/driver/"},
+		"routes/pages":        {gorm, redis, pgx, jwt, gomail, oauth2, oidc},
+		"authn/linked":        {gorm, redis, jwt, pgx, oauth2, oidc},
+		"oauth":               {gorm, redis, pgx},
+		"userdb":              {redis, jwt, pgx, "modernc.org/", "github.com/glebarez/", "gorm.io/driver/", oauth2, oidc},
 	} {
 		out, err := exec.Command("go", "list", "-deps", module+"/"+room).Output()
 		if err != nil {
@@ -64,6 +67,7 @@ func TestArrowsPointDown(t *testing.T) {
 		"routes/pages":               {"authn", "routes"},
 		"routes/swaggerui":           {"routes"},
 		"routes/openapi":             {"authn", "routes"},
+		"oauth":                      {"authn", "authn/linked", "routes"},
 		"mail":                       {"authn"},
 		"mail/smtp":                  {"mail"},
 	}

@@ -78,7 +78,7 @@ var ErrSealed = errors.New("linked: not sealed with these keys for this")
 // Open decrypts what Seal has made: [ErrSealed].
 func (k *Keys) Open(purpose, text string) ([]byte, error) {
 	encoded, ok := strings.CutPrefix(text, sealed)
-	if !ok {
+	if !ok || strings.ContainsAny(encoded, "\r\n") { // which the decoder skips
 		return nil, ErrSealed
 	}
 	data, err := base64.RawURLEncoding.Strict().DecodeString(encoded)

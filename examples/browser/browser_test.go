@@ -34,8 +34,8 @@ func serve(t *testing.T, example string, args ...string) *url.URL {
 func serveAndRead(t *testing.T, example string, args ...string) (*url.URL, <-chan string) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), example)
-	build := exec.Command("go", "build", "-o", program, "./examples/"+example)
-	build.Dir = filepath.Join("..", "..")
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Dir = filepath.Join("..", example) // which may be a module of its own
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

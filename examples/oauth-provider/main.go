@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -42,6 +43,7 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:9998", "listen on this loopback `address`")
 	callbacks := flag.String("app", "http://127.0.0.1:8000", "the `URL` of the application")
 	flag.Parse()
+	slog.SetLogLoggerLevel(slog.LevelError + 1) // it would log each request
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *addr, *callbacks); err != nil {
