@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -88,7 +87,7 @@ func gitHub(c Client, web, api string) Provider {
 			if err := GetJSON(ctx, client, api+"/user", &me); err != nil {
 				return linked.Profile{}, err
 			}
-			p := linked.Profile{Subject: strconv.FormatInt(me.ID, 10)}
+			p := linked.Profile{Subject: linked.NumericSubject(me.ID)}
 			var emails []struct {
 				Email    string
 				Primary  bool

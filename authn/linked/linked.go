@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 )
 
@@ -29,6 +30,15 @@ type Account struct {
 	Email string
 	// Tokens are the provider's.
 	Tokens Tokens
+}
+
+// NumericSubject is the Subject of an account whose id is a number; none for 0,
+// which is what decoders make of a number that isn't there.
+func NumericSubject(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatInt(id, 10)
 }
 
 // Tokens are what a provider gave to act for the person. They print and log as
