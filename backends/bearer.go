@@ -52,14 +52,20 @@ func (Bearer) Extract(r *http.Request) (string, error) {
 func isBearerToken(s string) bool {
 	s = strings.TrimRight(s, "=")
 	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-			strings.IndexByte("-._~+/", c) >= 0) {
+		if !isTokenByte[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
+
+// isTokenByte has the letters of a b64token, but for "=" at its end.
+var isTokenByte = func() (is [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/") {
+		is[c] = true
+	}
+	return is
+}()
 
 // Carry answers with the token as JSON.
 func (Bearer) Carry(t authn.Token) (*authn.Response, error) {

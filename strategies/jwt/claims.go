@@ -22,13 +22,14 @@ type claims struct {
 	userID                                   string // fastapi-users up to v9
 	hasSubject                               bool
 	audience, methods                        []string
+	few                                      [2]string // where the audience is, as a rule
 	expiresAt, notBefore, issuedAt, authTime time.Time
 	generation                               int64
 	renewed, mailed                          bool // mailed: to reset a password, by fastapi-users
 }
 
 // set takes one claim. Names are exact; other claims are the application's.
-func (c *claims) set(name string, value []byte) (err error) {
+func (c *claims) set(name, value string) (err error) {
 	switch name {
 	case "iss":
 		c.issuer, err = text(value)
@@ -36,13 +37,13 @@ func (c *claims) set(name string, value []byte) (err error) {
 		c.id, err = text(value)
 	case "sub":
 		c.subject = ""
-		if c.hasSubject = string(value) != "null"; c.hasSubject {
+		if c.hasSubject = value != "null"; c.hasSubject {
 			c.subject, err = text(value)
 		}
 	case "user_id":
 		c.userID, err = text(value)
 	case "aud":
-		c.audience, err = oneOrMore(value)
+		c.audience, err = oneOrMore(c.few[:0], value)
 	case "exp":
 		c.expiresAt, err = numericDate(value)
 	case "nbf":
@@ -52,13 +53,13 @@ func (c *claims) set(name string, value []byte) (err error) {
 	case "auth_time":
 		c.authTime, err = numericDate(value)
 	case "gen":
-		c.generation, err = strconv.ParseInt(string(value), 10, 64)
+		c.generation, err = strconv.ParseInt(value, 10, 64)
 	case "sid":
 		c.sessionID, err = text(value)
 	case "amr":
-		c.methods, err = texts(value)
+		c.methods, err = texts(nil, value)
 	case "renewed":
-		c.renewed = string(value) != "false" && string(value) != "null"
+		c.renewed = value != "false" && value != "null"
 	case "password_fgpt":
 		c.mailed = true
 	case "scope":
@@ -96,33 +97,33 @@ func (c *claims) identity() authn.Identity {
 	}
 }
 
-// oneOrMore decodes a string or an array of strings (RFC 7519 §4.1.3).
-func oneOrMore(value []byte) ([]string, error) {
+// oneOrMore decodes a string or an array of strings (RFC 7519 §4.1.3) and
+// appends them.
+func oneOrMore(to []string, value string) ([]string, error) {
 	if value[0] == '"' {
 		one, err := text(value)
-		return []string{one}, err
+		return append(to, one), err
 	}
-	return texts(value)
+	return texts(to, value)
 }
 
-// texts decodes an array of strings.
-func texts(value []byte) ([]string, error) {
+// texts decodes an array of strings and appends them.
+func texts(to []string, value string) ([]string, error) {
 	if value[0] != '[' {
 		return nil, errMalformed
 	}
-	var list []string
 	for i := skipSpace(value, 1); value[i] != ']'; {
 		end := valueEnd(value, i)
 		one, err := text(value[i:end])
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, one)
+		to = append(to, one)
 		if i = skipSpace(value, end); value[i] == ',' {
 			i = skipSpace(value, i+1)
 		}
 	}
-	return list, nil
+	return to, nil
 }
 
 // maxNumericDate is the last second of the year 9999.
@@ -130,8 +131,8 @@ const maxNumericDate = 253402300799
 
 // numericDate decodes a number of seconds since 1970, whole or not
 // (RFC 7519 §2). Nothing but a number is one.
-func numericDate(value []byte) (time.Time, error) {
-	seconds, err := strconv.ParseFloat(string(value), 64)
+func numericDate(value string) (time.Time, error) {
+	seconds, err := strconv.ParseFloat(value, 64)
 	if err != nil || value[0] == '"' || seconds < 0 || seconds > maxNumericDate {
 		return time.Time{}, errMalformed
 	}

@@ -4,6 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,12 +17,16 @@ import (
 
 // FuzzAgainstGolangJWT holds the strategy's own verification against
 // golang-jwt's parser: what the strategy accepts, the parser accepts too, and
-// reads the same subject from it. Most inputs are rightly signed, so that
+// reads the same subject from it; FastHMAC changes neither. Most inputs are rightly signed, so that
 // headers and claims are tried and not the signature alone.
 func FuzzAgainstGolangJWT(f *testing.F) {
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	now := time.Unix(1_700_000_000, 0)
 	strategy, err := jwt.New(jwt.Secret(secret), jwt.Config{Now: func() time.Time { return now }})
+	if err != nil {
+		f.Fatal(err)
+	}
+	fast, err := jwt.New(jwt.Secret(secret), jwt.Config{FastHMAC: true, Now: func() time.Time { return now }})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -49,6 +56,8 @@ func FuzzAgainstGolangJWT(f *testing.F) {
 		}
 	}
 	f.Add(`{"alg":"HS256"}`, `{}`, "AAAA")
+	f.Add(`{"alg":"HS256","typ":"JWT"}`, `{}`, strings.Repeat("0", 88)+"1")
+	f.Add(`{"alg":"HS256","typ":"JWT"}`, `{}`, strings.Repeat("A", 88))
 	encode := base64.RawURLEncoding.EncodeToString
 	f.Fuzz(func(t *testing.T, header, claims, signature string) {
 		token := encode([]byte(header)) + "." + encode([]byte(claims))
@@ -58,6 +67,9 @@ func FuzzAgainstGolangJWT(f *testing.F) {
 			token += "." + signature
 		}
 		id, err := strategy.Read(t.Context(), token)
+		if other, otherErr := fast.Read(t.Context(), token); fmt.Sprint(otherErr) != fmt.Sprint(err) || !reflect.DeepEqual(other, id) {
+			t.Fatalf("%+v, %v, and with FastHMAC %+v, %v: %q", id, err, other, otherErr, token)
+		}
 		if err != nil {
 			return
 		}

@@ -71,7 +71,7 @@ func NewResetTokens(keys Keys, cfg MailedConfig) (*MailedTokens, error) {
 }
 
 func newMailedTokens(keys Keys, cfg MailedConfig, typ, audience string, reset bool) (*MailedTokens, error) {
-	signer, err := newSigner(keys, cfg.Algorithm, cfg.InsecureShortSecret, typ, func(typ string) bool { return typ == "jwt" })
+	signer, err := newSigner(keys, cfg.Algorithm, cfg.InsecureShortSecret, false, typ, func(typ string) bool { return typ == "jwt" })
 	switch {
 	case err != nil:
 	case !signer.canSign():
@@ -164,14 +164,14 @@ type mailedClaims struct {
 	hasGeneration      bool
 }
 
-func (c *mailedClaims) set(name string, value []byte) (err error) {
+func (c *mailedClaims) set(name, value string) (err error) {
 	switch name {
 	case "email":
 		c.email, err = text(value)
 	case "password_fgpt":
 		c.fingerprint, err = text(value)
 	case "gen":
-		c.generation, err = strconv.ParseInt(string(value), 10, 64)
+		c.generation, err = strconv.ParseInt(value, 10, 64)
 		c.hasGeneration = err == nil
 	default:
 		err = c.claims.set(name, value)

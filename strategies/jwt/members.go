@@ -2,88 +2,205 @@ package jwt
 
 import "encoding/json"
 
-// members calls visit with each member of a JSON object: its exact name, where
-// [json.Unmarshal] into a struct would take it in any letter case, and its
-// value. It returns visit's first error, and errMalformed for anything that
-// is no JSON object.
-func members(data []byte, visit func(name string, value []byte) error) error {
-	if !json.Valid(data) {
-		return errMalformed
-	}
-	// From here on the text is known to be valid, and only has to be cut.
+// members calls visit with each member of a JSON object (RFC 8259 §4), in one
+// pass and without reflection: its exact name, where [json.Unmarshal] into a
+// struct would take it in any letter case, and its value. It returns visit's
+// first error, and errMalformed for anything that is no JSON object. What it
+// takes for one, encoding/json does, and the other way round: a fuzz test holds
+// them together.
+//
+// Names and values are parts of data.
+func members(data string, visit func(name, value string) error) error {
 	i := skipSpace(data, 0)
-	if data[i] != '{' {
+	if !is(data, i, '{') {
 		return errMalformed
 	}
-	for i = skipSpace(data, i+1); data[i] != '}'; {
-		end := valueEnd(data, i)
+	i = skipSpace(data, i+1)
+	for first := true; !(first && is(data, i, '}')); first = false {
+		end := stringEnd(data, i)
+		if end < 0 {
+			return errMalformed
+		}
 		name, err := text(data[i:end])
 		if err != nil {
 			return err
 		}
-		i = skipSpace(data, skipSpace(data, end)+1) // the colon
-		end = valueEnd(data, i)
+		if i = skipSpace(data, end); !is(data, i, ':') {
+			return errMalformed
+		}
+		i = skipSpace(data, i+1)
+		if end = valueEnd(data, i); end < 0 {
+			return errMalformed
+		}
 		if err := visit(name, data[i:end]); err != nil {
 			return err
 		}
-		if i = skipSpace(data, end); data[i] == ',' {
-			i = skipSpace(data, i+1)
+		if i = skipSpace(data, end); !is(data, i, ',') {
+			break
 		}
+		i = skipSpace(data, i+1)
+	}
+	if !is(data, i, '}') || skipSpace(data, i+1) != len(data) {
+		return errMalformed
 	}
 	return nil
 }
 
-func skipSpace(data []byte, i int) int {
-	for data[i] == ' ' || data[i] == '\t' || data[i] == '\n' || data[i] == '\r' {
+func is(data string, i int, c byte) bool { return i < len(data) && data[i] == c }
+
+func skipSpace(data string, i int) int {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\t' || data[i] == '\n' || data[i] == '\r') {
 		i++
 	}
 	return i
 }
 
-// valueEnd returns the index after the value that begins at i.
-func valueEnd(data []byte, i int) int {
-	depth := 0
-	for ; i < len(data); i++ {
-		switch data[i] {
-		case '"':
-			for i++; data[i] != '"'; i++ {
-				if data[i] == '\\' {
-					i++
+// valueEnd returns the index after the JSON value that begins at i, and -1 where
+// none does.
+func valueEnd(data string, i int) int {
+	if i >= len(data) {
+		return -1
+	}
+	switch data[i] {
+	case '"':
+		return stringEnd(data, i)
+	case '[':
+		return containerEnd(data, i, ']')
+	case '{':
+		return containerEnd(data, i, '}')
+	case 't':
+		return literalEnd(data, i, "true")
+	case 'f':
+		return literalEnd(data, i, "false")
+	case 'n':
+		return literalEnd(data, i, "null")
+	}
+	return numberEnd(data, i)
+}
+
+// containerEnd is valueEnd of an array or an object.
+func containerEnd(data string, i int, closing byte) int {
+	i = skipSpace(data, i+1)
+	if is(data, i, closing) {
+		return i + 1
+	}
+	for {
+		if closing == '}' {
+			end := stringEnd(data, i)
+			if end < 0 {
+				return -1
+			}
+			if i = skipSpace(data, end); !is(data, i, ':') {
+				return -1
+			}
+			i = skipSpace(data, i+1)
+		}
+		end := valueEnd(data, i)
+		if end < 0 {
+			return -1
+		}
+		i = skipSpace(data, end)
+		switch {
+		case is(data, i, closing):
+			return i + 1
+		case !is(data, i, ','):
+			return -1
+		}
+		i = skipSpace(data, i+1)
+	}
+}
+
+func literalEnd(data string, i int, literal string) int {
+	if end := i + len(literal); end <= len(data) && data[i:end] == literal {
+		return end
+	}
+	return -1
+}
+
+// stringEnd is valueEnd of a string (RFC 8259 §7).
+func stringEnd(data string, i int) int {
+	if !is(data, i, '"') {
+		return -1
+	}
+	for i++; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '"':
+			return i + 1
+		case c < ' ':
+			return -1
+		case c == '\\':
+			if i++; i >= len(data) {
+				return -1
+			}
+			switch data[i] {
+			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+			case 'u':
+				for range 4 {
+					if i++; i >= len(data) || !isHex(data[i]) {
+						return -1
+					}
 				}
-			}
-			if depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i // the end of what the value is in
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',', ':', ' ', '\t', '\n', '\r':
-			if depth == 0 {
-				return i
+			default:
+				return -1
 			}
 		}
+	}
+	return -1
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// numberEnd is valueEnd of a number (RFC 8259 §6).
+func numberEnd(data string, i int) int {
+	if is(data, i, '-') {
+		i++
+	}
+	whole := digitsEnd(data, i)
+	if whole == i || data[i] == '0' && whole > i+1 {
+		return -1
+	}
+	i = whole
+	if is(data, i, '.') {
+		end := digitsEnd(data, i+1)
+		if end == i+1 {
+			return -1
+		}
+		i = end
+	}
+	if is(data, i, 'e') || is(data, i, 'E') {
+		if i++; is(data, i, '+') || is(data, i, '-') {
+			i++
+		}
+		end := digitsEnd(data, i)
+		if end == i {
+			return -1
+		}
+		i = end
+	}
+	return i
+}
+
+func digitsEnd(data string, i int) int {
+	for i < len(data) && '0' <= data[i] && data[i] <= '9' {
+		i++
 	}
 	return i
 }
 
 // text decodes a JSON string.
-func text(value []byte) (string, error) {
+func text(value string) (string, error) {
 	if value[0] != '"' {
 		return "", errMalformed
 	}
 	inner := value[1 : len(value)-1]
-	for _, c := range inner {
-		if c == '\\' || c >= 0x80 { // escapes, and what may be invalid UTF-8
+	for i := range len(inner) {
+		if c := inner[i]; c == '\\' || c >= 0x80 { // escapes, and what may be invalid UTF-8
 			var s string
-			err := json.Unmarshal(value, &s)
+			err := json.Unmarshal([]byte(value), &s)
 			return s, err
 		}
 	}
-	return string(inner), nil
+	return inner, nil
 }

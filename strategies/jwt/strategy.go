@@ -46,6 +46,11 @@ type Config struct {
 	RenewFor time.Duration
 	// Claims adds claims of the application's own; see [ClaimsOf].
 	Claims ClaimsFunc
+	// FastHMAC verifies a token of HS256, HS384 or HS512, whose header is to the
+	// letter what this strategy writes, by states of crypto/hmac that are kept,
+	// in place of golang-jwt. Any other token goes the usual way. What is
+	// accepted stays the same; docs/performance has what it saves.
+	FastHMAC bool
 
 	// InsecureShortSecret allows a secret shorter than its hash, which can be
 	// guessed offline from a single token (RFC 8725 §3.5).
@@ -81,7 +86,7 @@ type Strategy struct {
 // with them or the options. With a [PublicKey] it is a verifier, which can't
 // issue.
 func New(keys Keys, cfg Config) (*Strategy, error) {
-	signer, err := newSigner(keys, cfg.Algorithm, cfg.InsecureShortSecret, "JWT", isAccessType)
+	signer, err := newSigner(keys, cfg.Algorithm, cfg.InsecureShortSecret, cfg.FastHMAC, "JWT", isAccessType)
 	if err != nil {
 		return nil, fmt.Errorf("jwt: %w", err)
 	}
