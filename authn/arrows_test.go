@@ -19,21 +19,24 @@ func TestProgramsLinkWhatTheyImport(t *testing.T) {
 	const gorm, redis, jwt, pgx = "gorm.io/", "github.com/redis/", "github.com/golang-jwt/", "github.com/jackc/"
 	const gomail = "github.com/wneessen/"
 	const oauth2, oidc = "golang.org/x/oauth2", "github.com/coreos/go-oidc/"
+	const otter = "github.com/maypok86/otter/"
 	for room, heavy := range map[string][]string{
-		"authn":               {gorm, redis, jwt, pgx, oauth2, oidc},
-		"authn/password":      {gorm, redis, jwt, pgx, "github.com/labstack/"},
-		"strategies/jwt":      {gorm, redis, pgx, oauth2, oidc},
-		"strategies/jwt/jwks": {gorm, redis, pgx},
-		"strategies/database": {gorm, redis, jwt, pgx},
-		"strategies/redis":    {gorm, jwt, pgx},
-		"backends":            {gorm, redis, pgx, oauth2, oidc},
-		"routes":              {gorm, redis, pgx, jwt, gomail, oauth2, oidc},
-		"mail":                {gorm, redis, jwt, pgx, gomail, oauth2, oidc},
-		"mail/smtp":           {gorm, redis, jwt, pgx},
-		"routes/pages":        {gorm, redis, pgx, jwt, gomail, oauth2, oidc},
-		"authn/linked":        {gorm, redis, jwt, pgx, oauth2, oidc},
-		"oauth":               {gorm, redis, pgx},
-		"userdb":              {redis, jwt, pgx, "modernc.org/", "github.com/glebarez/", "gorm.io/driver/", oauth2, oidc},
+		"authn":               {otter, gorm, redis, jwt, pgx, oauth2, oidc},
+		"authn/password":      {otter, gorm, redis, jwt, pgx, "github.com/labstack/"},
+		"strategies/jwt":      {otter, gorm, redis, pgx, oauth2, oidc},
+		"strategies/jwt/jwks": {otter, gorm, redis, pgx},
+		"strategies/database": {otter, gorm, redis, jwt, pgx},
+		"strategies/redis":    {otter, gorm, jwt, pgx},
+		"backends":            {otter, gorm, redis, pgx, oauth2, oidc},
+		"routes":              {otter, gorm, redis, pgx, jwt, gomail, oauth2, oidc},
+		"mail":                {otter, gorm, redis, jwt, pgx, gomail, oauth2, oidc},
+		"mail/smtp":           {otter, gorm, redis, jwt, pgx},
+		"routes/pages":        {otter, gorm, redis, pgx, jwt, gomail, oauth2, oidc},
+		"authn/usercache":     {gorm, redis, jwt, pgx, oauth2, oidc},
+		"userdb/notify":       {otter, redis, jwt, oauth2, oidc},
+		"authn/linked":        {otter, gorm, redis, jwt, pgx, oauth2, oidc},
+		"oauth":               {otter, gorm, redis, pgx},
+		"userdb":              {otter, redis, jwt, pgx, "modernc.org/", "github.com/glebarez/", "gorm.io/driver/", oauth2, oidc},
 	} {
 		out, err := exec.Command("go", "list", "-deps", module+"/"+room).Output()
 		if err != nil {
@@ -60,7 +63,10 @@ func TestArrowsPointDown(t *testing.T) {
 		"strategies/database":        {"authn", "strategies/internal/opaque"},
 		"strategies/redis":           {"authn", "strategies/internal/opaque"},
 		"strategies/internal/opaque": nil,
-		"userdb":                     {"authn", "authn/linked"},
+		"authn/usercache":            {"authn", "internal/deepcopy"},
+		"internal/deepcopy":          nil,
+		"userdb":                     {"authn", "authn/linked", "internal/deepcopy"},
+		"userdb/notify":              {"userdb"},
 		"authn/linked":               {"authn"},
 		"backends":                   {"authn", "strategies/jwt"},
 		"routes":                     {"authn"},

@@ -143,12 +143,10 @@ func (g *Guard[U]) Require(rule func(U) error) *Guard[U] {
 // Behind an optional guard the user may be nil without an error.
 func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
 	var none U
-	u, id, err := g.find(r)
-	if err == nil && g.contradicts(r, u) {
-		err = g.invalid
-	}
-	if err == nil {
-		err = g.admit(u, id)
+	how := reading{age: anyAge}
+	u, id, err := g.recognise(r, &how)
+	if err != nil && how.kept && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrCrossSite) {
+		u, id, err = g.recognise(r, &reading{age: refusalAge})
 	}
 	switch {
 	case err == nil:
@@ -160,6 +158,18 @@ func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
 		return none, withPrincipal(r, &principal{}), nil
 	}
 	return none, r, nil
+}
+
+// recognise returns the user of a request, if they may pass.
+func (g *Guard[U]) recognise(r *http.Request, how *reading) (U, Identity, error) {
+	u, id, err := g.find(r, how)
+	if err == nil && g.contradicts(r, u) {
+		err = g.invalid
+	}
+	if err == nil {
+		err = g.admit(u, id)
+	}
+	return u, id, err
 }
 
 // contradicts reports whether another guard has found somebody else for the
@@ -184,7 +194,8 @@ func (g *Guard[U]) CheckFresh(r *http.Request) error {
 }
 
 func withPrincipal(r *http.Request, p *principal) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), principalKey{}, p))
+	p.Context = r.Context()
+	return r.WithContext(p)
 }
 
 // patience is how long a request waits at most for what stands behind a store
@@ -193,12 +204,12 @@ func withPrincipal(r *http.Request, p *principal) *http.Request {
 const patience = 3 * time.Second
 
 // find returns the user whom the first backend with a valid credential names.
-func (g *Guard[U]) find(r *http.Request) (U, Identity, error) {
+func (g *Guard[U]) find(r *http.Request, how *reading) (U, Identity, error) {
 	var none U
 	var away error
 	refusal := g.nobody
 	for i, b := range g.backends {
-		u, id, err := g.users.recognise(r.Context(), func() (Identity, error) { return b.Authenticate(r) })
+		u, id, err := g.users.recognise(r.Context(), how, func() (Identity, error) { return b.Authenticate(r) })
 		if err == nil && g.origins[i] != nil {
 			err = g.origins[i].CheckOrigin(r)
 		}
@@ -241,14 +252,14 @@ func isAway(err error) bool {
 var errNextGeneration = fmt.Errorf("%w: the generation has just changed", ErrInvalidToken)
 
 // recognise reads a credential and loads the user whom it names.
-func (m *Users[U]) recognise(ctx context.Context, read func() (Identity, error)) (U, Identity, error) {
+func (m *Users[U]) recognise(ctx context.Context, how *reading, read func() (Identity, error)) (U, Identity, error) {
 	for _, pause := range []time.Duration{5 * time.Millisecond, 25 * time.Millisecond, 0} {
 		id, err := read()
 		if err != nil {
 			var none U
 			return none, Identity{}, err
 		}
-		u, err := m.load(ctx, id)
+		u, err := m.load(ctx, id, how)
 		if pause == 0 || !errors.Is(err, errNextGeneration) {
 			return u, id, err
 		}
@@ -263,15 +274,14 @@ func (m *Users[U]) recognise(ctx context.Context, read func() (Identity, error))
 
 // load returns the user whom a verified credential names, if the credential
 // is of the account's present generation: [ErrInvalidToken] otherwise.
-func (m *Users[U]) load(ctx context.Context, id Identity) (U, error) {
+func (m *Users[U]) load(ctx context.Context, id Identity, how *reading) (U, error) {
 	var none U
 	u, ok := id.Loaded.(U)
 	if !ok || any(u) == any(none) {
 		var err error
-		if m.joined != nil {
-			u, err = found(m.joined.byID(ctx, id.Subject))
-		} else {
-			u, err = m.Get(ctx, id.Subject)
+		u, err = m.recall(ctx, id.Subject, how)
+		if err == nil && id.Generation > u.AuthAccount().Generation && m.recaller != nil {
+			u, err = m.recall(ctx, id.Subject, new(reading)) // the one that is kept is older than the credential
 		}
 		if errors.Is(err, ErrUserNotFound) {
 			return none, ErrInvalidToken

@@ -124,7 +124,7 @@ type Notice struct {
 // Use adds hooks. Call it before the first request is served. It panics for
 // DuringRegister where the store has no transactions.
 func (m *Users[U]) Use(h Hooks[U]) {
-	if _, ok := m.store.(Transactor); h.DuringRegister != nil && !ok {
+	if _, ok := storeCan[Transactor](m.store); h.DuringRegister != nil && !ok {
 		panic("authn: DuringRegister needs a store with transactions, an authn.Transactor")
 	}
 	m.hooks = append(m.hooks, h)

@@ -50,11 +50,20 @@ type Identity struct {
 
 type principalKey struct{}
 
-// principal is the one value that a guard adds to a request's context. Its
-// user is nil where an optional guard found nobody.
+// principal is the one value that a guard adds to a request's context, and the
+// context itself. Its user is nil where an optional guard found nobody.
 type principal struct {
+	context.Context
 	user     any
 	identity Identity
+}
+
+// Value returns the principal for its key.
+func (p *principal) Value(key any) any {
+	if key == (principalKey{}) {
+		return p
+	}
+	return p.Context.Value(key)
 }
 
 // UserFrom returns the user that a guard found for the request with this

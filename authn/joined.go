@@ -49,7 +49,7 @@ type flight[U User] struct {
 
 // newJoiner returns nil for a store that can't load several users at once.
 func newJoiner[U User](store Store[U]) *joiner[U] {
-	batch, ok := store.(BatchStore[U])
+	batch, ok := storeCan[BatchStore[U]](store)
 	if !ok || errors.Is(batch.ByIDs(context.Background(), nil, nil), ErrNotSupported) {
 		return nil
 	}

@@ -48,7 +48,7 @@ type Page[U User] struct {
 //
 // A search by a part of the address reads the whole table.
 func (m *Users[U]) List(ctx context.Context, q Query) (Page[U], error) {
-	lister, ok := m.store.(Lister[U])
+	lister, ok := storeCan[Lister[U]](m.store)
 	if !ok {
 		return Page[U]{}, fmt.Errorf("%w: the store is no authn.Lister", ErrNotSupported)
 	}

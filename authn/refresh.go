@@ -75,7 +75,7 @@ func (m *Users[U]) refresh(r *http.Request, b Backend, door RefreshBackend, toke
 		}
 	}
 	ctx := r.Context()
-	u, id, err := m.recognise(ctx, func() (Identity, error) { return door.Grant(r, token) })
+	u, id, err := m.recognise(ctx, new(reading), func() (Identity, error) { return door.Grant(r, token) })
 	if err != nil {
 		return nil, m.refreshError(ctx, err)
 	}

@@ -49,7 +49,7 @@ type Transactor interface {
 
 // outside returns the context without its transaction, and whether it had one.
 func (m *Users[U]) outside(ctx context.Context) (context.Context, bool) {
-	if store, ok := m.store.(Transactor); ok {
+	if store, ok := storeCan[Transactor](m.store); ok {
 		return store.Outside(ctx)
 	}
 	return ctx, false
@@ -57,13 +57,13 @@ func (m *Users[U]) outside(ctx context.Context) (context.Context, bool) {
 
 // undoes reports whether the store has transactions.
 func (m *Users[U]) undoes() bool {
-	_, ok := m.store.(Transactor)
+	_, ok := storeCan[Transactor](m.store)
 	return ok
 }
 
 // inTransaction calls f in a transaction, where the store has them.
 func (m *Users[U]) inTransaction(ctx context.Context, f func(ctx context.Context) error) error {
-	if store, ok := m.store.(Transactor); ok {
+	if store, ok := storeCan[Transactor](m.store); ok {
 		return store.InTransaction(ctx, f)
 	}
 	return f(ctx)

@@ -20,7 +20,8 @@ type Users[U User] struct {
 	backends []Backend
 	sessions []SessionStore // of the backends
 	hooks    []Hooks[U]
-	joined   *joiner[U] // nil where loads are not joined
+	recaller Recaller[U] // nil where the store keeps no users for guards
+	joined   *joiner[U]  // nil where loads are not joined
 	runner   *runner
 	cfg      Config
 }
@@ -86,6 +87,7 @@ func New[U User](store Store[U], cfg Config, backends ...Backend) (*Users[U], er
 		cfg.Logger = slog.Default()
 	}
 	m := &Users[U]{store: store, backends: slices.Clone(backends), sessions: sessionStores(backends), cfg: cfg}
+	m.recaller, _ = storeCan[Recaller[U]](store)
 	m.runner = newRunner(cfg.Background, cfg.Logger)
 	if !cfg.SkipJoinedLoads {
 		m.joined = newJoiner(store)
