@@ -1,0 +1,192 @@
+package usercache
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Channel carries messages between the nodes of an application: over Redis
+// (strategies/redis), Postgres (userdb/notify), or whatever you have. Messages
+// are printable ASCII of at most 400 bytes, and have no secret in them.
+type Channel interface {
+	// Publish sends a message to every node that listens, this one included. A
+	// context that carries a transaction may have it sent when that commits.
+	Publish(ctx context.Context, message string) error
+	// Listen receives messages until ctx ends or something is lost, and returns
+	// why. It calls ready once it misses nothing from then on, and hear with each
+	// message, in the order in which they were published; neither at the same
+	// time as the other, and neither after it has returned.
+	Listen(ctx context.Context, ready func(), hear func(message string)) error
+}
+
+const (
+	publishTimeout = 500 * time.Millisecond
+	minPause       = 50 * time.Millisecond
+	maxPause       = 5 * time.Second
+	maxID          = 255 // bytes of a user's id that travel
+	maxSilence     = 10  // beats, until another connection is tried
+)
+
+// link is a node's end of a channel. It is up while messages come through: each
+// node hears its own beats, and what was published before a beat was heard
+// before it.
+type link struct {
+	channel   Channel
+	logger    *slog.Logger
+	forget    func(id string, hold time.Duration)
+	forgetAll func()
+
+	node  string
+	every time.Duration // between beats
+	trust time.Duration // after a beat was sent that came back
+
+	began  time.Time
+	until  atomic.Int64 // when trust ends, since began
+	heard  atomic.Int64 // when a beat was sent that came back, since began
+	unsent atomic.Bool  // others missed something
+
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+func newLink(channel Channel, maxAge time.Duration, logger *slog.Logger, forget func(string, time.Duration), forgetAll func()) *link {
+	every := min(max(maxAge/5, 20*time.Millisecond), time.Second)
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &link{
+		channel: channel, logger: logger, forget: forget, forgetAll: forgetAll,
+		node: rand.Text(), every: every, trust: 3 * every,
+		began: time.Now(), cancel: cancel, ended: make(chan struct{}),
+	}
+	go l.run(ctx)
+	return l
+}
+
+func (l *link) isUp() bool { return int64(time.Since(l.began)) < l.until.Load() }
+
+func (l *link) close() {
+	l.cancel()
+	<-l.ended
+}
+
+// run listens, again and again.
+func (l *link) run(ctx context.Context) {
+	defer close(l.ended)
+	pause := minPause
+	for ctx.Err() == nil {
+		up := false
+		err := l.listen(ctx, func() { up = true })
+		l.until.Store(0)
+		l.forgetAll()
+		if ctx.Err() != nil {
+			return
+		}
+		if up {
+			pause = minPause
+		}
+		if err == nil {
+			err = errors.New("it ended without an error")
+		}
+		l.logger.WarnContext(ctx, "usercache: the channel is down, and guards read the store", slog.Any("error", err), slog.Duration("retry", pause))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// listen is one connection's life.
+func (l *link) listen(ctx context.Context, up func()) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var beating sync.WaitGroup
+	defer beating.Wait()
+	defer cancel(nil)
+	ready := func() {
+		l.forgetAll() // what was published before is lost
+		l.heard.Store(int64(time.Since(l.began)))
+		beating.Go(func() { cancel(l.beat(ctx)) })
+	}
+	err := l.channel.Listen(ctx, ready, func(message string) {
+		if l.hear(message) {
+			up()
+		}
+	})
+	if cause := context.Cause(ctx); cause == errSilent {
+		err = cause
+	}
+	return err
+}
+
+var errSilent = errors.New("it is silent")
+
+// beat sends beats, until none has come back for long: errSilent, or the end of
+// ctx.
+func (l *link) beat(ctx context.Context) error {
+	ticker := time.NewTicker(l.every)
+	defer ticker.Stop()
+	for {
+		sent := time.Since(l.began)
+		if sent-time.Duration(l.heard.Load()) > maxSilence*l.every {
+			return errSilent
+		}
+		if l.unsent.Swap(false) {
+			l.send(ctx, "all")
+		}
+		l.send(ctx, "beat "+l.node+" "+strconv.FormatInt(int64(sent), 10))
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *link) send(ctx context.Context, message string) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	if err := l.channel.Publish(ctx, message); err != nil && !strings.HasPrefix(message, "beat ") {
+		l.unsent.Store(true) // others are told to forget everybody, once that is possible
+		l.logger.WarnContext(ctx, "usercache: other nodes were not told of a change", slog.Any("error", err))
+	}
+}
+
+// publish tells the others to forget a user. An error isn't the writer's: what
+// others keep ends with its age.
+func (l *link) publish(ctx context.Context, id string, hold time.Duration) {
+	message := "all"
+	if len(id) <= maxID && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		message = "user " + strconv.FormatInt(hold.Milliseconds(), 10) + " " + id
+	}
+	l.send(context.WithoutCancel(ctx), message)
+}
+
+// hear does what a message says, and reports whether it is a beat of this node.
+// One that it doesn't know may say anything.
+func (l *link) hear(message string) bool {
+	kind, rest, _ := strings.Cut(message, " ")
+	first, second, _ := strings.Cut(rest, " ")
+	switch n, err := strconv.ParseInt(first, 10, 64); {
+	case kind == "user" && err == nil && n >= 0 && second != "":
+		l.forget(second, min(time.Duration(n)*time.Millisecond, holdFor))
+		return false
+	case kind == "beat" && first != l.node:
+		return false
+	case kind == "beat":
+		sent, err := strconv.ParseInt(second, 10, 64)
+		if err != nil || time.Duration(sent) > time.Since(l.began) {
+			return false
+		}
+		l.heard.Store(sent)
+		l.until.Store(sent + int64(l.trust))
+		return true
+	}
+	l.forgetAll()
+	return false
+}
