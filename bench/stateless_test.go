@@ -62,8 +62,11 @@ func bare(testing.TB) http.Handler {
 	return e
 }
 
-func ours(b testing.TB) http.Handler {
-	backend, err := backends.JWT(jwt.Secret(secret), backends.JWTConfig{})
+func ours(b testing.TB) http.Handler     { return oursWith(b, jwt.Config{}) }
+func oursFast(b testing.TB) http.Handler { return oursWith(b, jwt.Config{FastHMAC: true}) }
+
+func oursWith(b testing.TB, cfg jwt.Config) http.Handler {
+	backend, err := backends.JWT(jwt.Secret(secret), backends.JWTConfig{Config: cfg})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -140,7 +143,7 @@ func BenchmarkStateless(b *testing.B) {
 	for _, server := range []struct {
 		name string
 		make func(testing.TB) http.Handler
-	}{{"bare", bare}, {"by-hand", byHand}, {"ours", ours}, {"echo-jwt", echoJWT}, {"echo-jwt+aud", echoJWTWithAudience}, {"gin-jwt", ginJWT}, {"jwtauth", chiJWT}} {
+	}{{"bare", bare}, {"by-hand", byHand}, {"ours", ours}, {"ours-fast", oursFast}, {"echo-jwt", echoJWT}, {"echo-jwt+aud", echoJWTWithAudience}, {"gin-jwt", ginJWT}, {"jwtauth", chiJWT}} {
 		for _, credential := range []struct {
 			name string
 			key  []byte
