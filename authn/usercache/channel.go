@@ -174,7 +174,7 @@ func (l *link) hear(message string) bool {
 	first, second, _ := strings.Cut(rest, " ")
 	switch n, err := strconv.ParseInt(first, 10, 64); {
 	case kind == "user" && err == nil && n >= 0 && second != "":
-		l.forget(second, min(time.Duration(n)*time.Millisecond, holdFor))
+		l.forget(second, time.Duration(min(n, holdFor.Milliseconds()))*time.Millisecond)
 		return false
 	case kind == "beat" && first != l.node:
 		return false

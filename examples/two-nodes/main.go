@@ -1,0 +1,165 @@
+// Command two-nodes runs two nodes of one application, which keep users in memory
+// for guards, on one database:
+//
+//	REDIS_URL=redis://127.0.0.1:6379 go run ./examples/two-nodes
+//
+// They tell each other of changes through Redis; through Postgres where
+// DATABASE_URL says so; and without either not at all: then the other node hears
+// of a change after five seconds at most.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/glebarez/sqlite"
+	"github.com/labstack/echo/v4"
+	goredis "github.com/redis/go-redis/v9"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/usercache"
+	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/strategies/jwt"
+	"github.com/echo-users/echo-users/strategies/redis"
+	"github.com/echo-users/echo-users/userdb"
+	"github.com/echo-users/echo-users/userdb/notify"
+)
+
+// AppUser is the application's user.
+type AppUser struct {
+	userdb.User
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Getenv("DATABASE_URL"), os.Getenv("REDIS_URL"), "127.0.0.1:8000", "127.0.0.1:8001"); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, databaseURL, redisURL string, addresses ...string) error {
+	db, err := open(databaseURL)
+	if err != nil {
+		return err
+	}
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	ended := make(chan error, len(addresses))
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	for _, address := range addresses {
+		channel, err := newChannel(db, redisURL)
+		if err != nil {
+			return err
+		}
+		n, err := newNode(ctx, db, channel, secret)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("a node listens on http://%s\n", address)
+		go func() { ended <- n.serve(ctx, address) }()
+	}
+	for range addresses {
+		err = errors.Join(err, <-ended)
+		stop() // one that ends takes the others along
+	}
+	pool, poolErr := db.DB()
+	if poolErr == nil {
+		poolErr = pool.Close()
+	}
+	return errors.Join(err, poolErr)
+}
+
+func open(databaseURL string) (*gorm.DB, error) {
+	if databaseURL != "" {
+		return gorm.Open(postgres.Open(databaseURL), &gorm.Config{})
+	}
+	return gorm.Open(sqlite.Open("two-nodes.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"), &gorm.Config{})
+}
+
+// newChannel returns what a node hears of the others by, or nil.
+func newChannel(db *gorm.DB, redisURL string) (usercache.Channel, error) {
+	if redisURL != "" {
+		options, err := goredis.ParseURL(redisURL)
+		if err != nil {
+			return nil, errors.New("REDIS_URL can't be read") // the error may repeat a password
+		}
+		options.ContextTimeoutEnabled = true
+		return redis.NewChannel(goredis.NewClient(options), redis.ChannelConfig{})
+	}
+	if db.Name() == "postgres" {
+		return notify.New(db, notify.Config{})
+	}
+	return nil, nil
+}
+
+// node is one process of an application, as a rule.
+type node struct {
+	server *echo.Echo
+	cached *usercache.Store[*AppUser]
+}
+
+func newNode(ctx context.Context, db *gorm.DB, channel usercache.Channel, secret []byte) (*node, error) {
+	store, err := userdb.New[AppUser](db)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	cached, err := usercache.New(store, usercache.Config{Channel: channel})
+	if err != nil {
+		return nil, err
+	}
+	web, err := backends.JWT(jwt.Secret(secret), backends.JWTConfig{Config: jwt.Config{FastHMAC: true}})
+	if err != nil {
+		return nil, err
+	}
+	users, err := authn.New(cached, authn.Config{}, web)
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = routes.ErrorHandler
+	routes.Mount(e, users)
+	active := users.CurrentUser(authn.Active)
+	e.GET("/hello", active.Handle(func(c echo.Context, u *AppUser) error {
+		return c.String(http.StatusOK, "Hello, "+u.Email+"!\n")
+	}))
+	e.POST("/leave", active.Handle(func(c echo.Context, u *AppUser) error {
+		if err := users.SignOutEverywhere(c.Request().Context(), u.AuthID()); err != nil {
+			return authn.EchoError(c, err)
+		}
+		return c.String(http.StatusOK, "Bye.\n")
+	}))
+	return &node{e, cached}, nil
+}
+
+func (n *node) serve(ctx context.Context, address string) error {
+	defer n.cached.Close()
+	go func() {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := n.server.Shutdown(grace); err != nil {
+			log.Print(err)
+		}
+	}()
+	if err := n.server.Start(address); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
