@@ -123,7 +123,7 @@ func TestPreHijack(t *testing.T) {
 }
 
 func TestIsVerifiedByDefault(t *testing.T) {
-	for verified, want := range map[any]bool{true: true, false: false, nil: true} {
+	for verified, want := range map[any]bool{true: true, false: false, nil: false} {
 		p := newProvider(t)
 		op := p.openID()
 		op.IsVerifiedByDefault = true
@@ -134,6 +134,22 @@ func TestIsVerifiedByDefault(t *testing.T) {
 			t.Errorf("the provider says %v: verified is %t", verified, got)
 		}
 	}
+}
+
+// TestPreHijackByAnotherProvider: somebody waits with an account at a provider
+// that doesn't say whether an address is theirs.
+func TestPreHijackByAnotherProvider(t *testing.T) {
+	silent, other := newProvider(t), newProvider(t)
+	first, second := silent.openID(), other.openID()
+	first.Name, first.IsVerifiedByDefault = "silent", true
+	second.Name, second.AssociateByEmail = "other", true
+	s := newSite(t, nil, first, second)
+	silent.claims["sub"], silent.claims["email"], silent.claims["email_verified"] = "thief", "victim@example.com", nil
+	thief := token(t, s.browser().signIn("/auth/silent/authorize"))
+	other.claims["sub"], other.claims["email"] = "victim", "victim@example.com"
+	s.wants("the owner is in", s.browser().signIn("/auth/other/authorize"), 200, "access_token")
+	s.wants("the thief's credential", s.browser().do("GET", "/users/me", "Authorization", "Bearer "+thief), 401, "")
+	s.wants("the thief's account", s.browser().signIn("/auth/silent/authorize"), 400, "OAUTH_USER_ALREADY_EXISTS")
 }
 
 func TestLinkAndUnlink(t *testing.T) {

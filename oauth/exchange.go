@@ -282,12 +282,10 @@ type idTokenClaims struct {
 
 func (c idTokenClaims) verification() linked.Verification {
 	switch c.EmailVerified {
-	case nil:
-		return linked.Unsaid
 	case true, "true":
 		return linked.Verified
 	}
-	return linked.Unverified
+	return linked.Unverified // who leaves it out doesn't vouch for the address (Core §5.1)
 }
 
 func invalid(format string, values ...any) error {
@@ -338,8 +336,11 @@ func (s *source) identify(ctx context.Context, token *oauth2.Token, nonce string
 			return linked.Profile{}, err
 		}
 	}
-	if s.Claims != nil {
-		if err := s.Claims(id.Claims, &p); err != nil {
+	for _, complete := range []func(func(any) error, *linked.Profile) error{s.own, s.Claims} {
+		if complete == nil {
+			continue
+		}
+		if err := complete(id.Claims, &p); err != nil {
 			return linked.Profile{}, invalid("%w", err)
 		}
 	}

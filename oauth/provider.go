@@ -77,7 +77,8 @@ type Provider struct {
 	// page of its own here, which hands code and state on to the route.
 	CallbackURL, AssociateURL string
 
-	err error // of the constructor
+	own func(decode func(into any) error, p *linked.Profile) error // is asked before Claims
+	err error                                                      // of the constructor
 }
 
 // maxName is what fastapi-users' column holds.

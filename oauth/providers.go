@@ -19,8 +19,16 @@ func OpenID(name, issuer string, c Client) Provider {
 	return Provider{Name: name, Client: c, Issuer: issuer, Scopes: []string{"openid", "email"}}
 }
 
-// Google is accounts.google.com, under the name "google".
-func Google(c Client) Provider { return OpenID("google", "https://accounts.google.com", c) }
+// Google is accounts.google.com, under the name "google". Accounts that
+// fastapi-users has kept by their name in Google's People API are known.
+func Google(c Client) Provider {
+	p := OpenID("google", "https://accounts.google.com", c)
+	p.own = func(_ func(any) error, profile *linked.Profile) error {
+		profile.Aliases = []string{"people/" + profile.Subject}
+		return nil
+	}
+	return p
+}
 
 // Keycloak is a realm at a Keycloak server, such as https://id.example.com,
 // under the name "keycloak".
@@ -36,16 +44,18 @@ const MicrosoftConsumers = "9188040d-6c67-4c5b-b112-36a304b66dad"
 // Microsoft is one tenant of Microsoft Entra ID, by its id (a UUID), under the
 // name "microsoft". "common" and "organizations" are no tenants: everybody can
 // have one, and say in it that any address is theirs. Entra's addresses count as
-// verified only where its optional claim xms_edov says so.
+// verified only where its optional claim xms_edov says so. Accounts that
+// fastapi-users has kept by their id in Microsoft Graph are known.
 func Microsoft(tenant string, c Client) Provider {
 	p := OpenID("microsoft", "https://login.microsoftonline.com/"+tenant+"/v2.0", c)
 	p.Scopes = []string{"openid", "email", "profile"}
 	if !tenantForm.MatchString(tenant) {
 		p.err = fmt.Errorf("%q is no tenant's id: a UUID in lower case, or MicrosoftConsumers", tenant)
 	}
-	p.Claims = func(decode func(any) error, profile *linked.Profile) error {
+	p.own = func(decode func(any) error, profile *linked.Profile) error {
 		var c struct {
 			Tenant string `json:"tid"`
+			Object string `json:"oid"`
 			Owned  any    `json:"xms_edov"`
 		}
 		if err := decode(&c); err != nil {
@@ -53,6 +63,9 @@ func Microsoft(tenant string, c Client) Provider {
 		}
 		if c.Tenant != "" && c.Tenant != tenant {
 			return errors.New("of another tenant")
+		}
+		if c.Tenant != "" && c.Object != "" { // an id within the tenant
+			profile.Aliases = []string{c.Object}
 		}
 		profile.Verification = linked.Unverified
 		switch c.Owned {

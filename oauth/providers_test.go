@@ -147,6 +147,45 @@ func TestMicrosoft(t *testing.T) {
 	}
 }
 
+// TestAccountsOfFastAPIUsersClients are known, which kept other ids than the sub,
+// and Python goes on finding them.
+func TestAccountsOfFastAPIUsersClients(t *testing.T) {
+	const tenant = "6babcaad-604b-40ac-a9d7-9fd97c0b779f"
+	for name, c := range map[string]struct {
+		provider oauth.Provider
+		kept     string
+		claims   map[string]any
+	}{
+		"google":    {oauth.Google(oauth.Client{ID: clientID, Secret: clientSecret}), "people/117", map[string]any{"sub": "117"}},
+		"microsoft": {oauth.Microsoft(tenant, oauth.Client{ID: clientID, Secret: clientSecret}), "object", map[string]any{"sub": "pairwise", "oid": "object", "tid": tenant}},
+	} {
+		p := newProvider(t)
+		c.provider.Issuer = p.URL
+		s := newSite(t, nil, c.provider)
+		s.register("ann@example.com", true)
+		u := s.user("ann@example.com")
+		if err := s.db.Exec("INSERT INTO oauth_account (id, user_id, oauth_name, access_token, account_id, account_email) VALUES (?, ?, ?, 'x', ?, ?)",
+			"0199d3b5-6ad5-7b8e-8f5b-0d8e0f2ff4a1", u.AuthID(), name, c.kept, "ann@example.com").Error; err != nil {
+			t.Fatal(err)
+		}
+		for claim, value := range c.claims {
+			p.claims[claim] = value
+		}
+		for range 2 {
+			s.wants(name, s.browser().signIn("/auth/"+name+"/authorize"), 200, "access_token")
+		}
+		links, err := s.links.ByUser(t.Context(), u.AuthID())
+		if err != nil || len(links) != 1 || links[0].Subject != c.kept || links[0].Issuer != p.URL {
+			t.Errorf("%s: %+v, %v", name, links, err)
+		}
+		p.claims["sub"], p.claims["oid"], p.claims["email"] = "another", "another", "bob@example.com"
+		s.wants("somebody else", s.browser().signIn("/auth/"+name+"/authorize"), 200, "access_token")
+		if n := s.count("user"); n != 2 {
+			t.Errorf("%s: %d users", name, n)
+		}
+	}
+}
+
 func TestApple(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

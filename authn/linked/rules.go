@@ -26,6 +26,9 @@ const (
 // Profile is what a provider said of a person, and has proven to be its word.
 type Profile struct {
 	Provider, Issuer, Subject string
+	// Aliases are other unchanging ids of the same account, by which
+	// fastapi-users has kept it. A new link has the Subject.
+	Aliases []string
 	// Email may be empty.
 	Email        string
 	Verification Verification
@@ -43,7 +46,7 @@ type Options struct {
 	// [authn.Users.Claim]: https://pkg.go.dev/github.com/echo-users/echo-users/authn#Users.Claim
 	AssociateByEmail bool
 	// IsVerifiedByDefault makes new users verified, unless the provider says
-	// that the address is not.
+	// that the address is not, as one of OpenID Connect does by saying nothing.
 	IsVerifiedByDefault bool
 }
 
@@ -86,16 +89,30 @@ func (a *Accounts[U]) SignIn(ctx context.Context, p Profile, o Options) (U, erro
 		if !errors.Is(err, ErrTaken) && !errors.Is(err, authn.ErrUserExists) {
 			return u, err
 		}
-		if _, known := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject); known != nil {
+		if _, known := a.find(ctx, p); known != nil {
 			return none, err
 		}
 	}
 	return none, ErrTaken
 }
 
+// find returns the link of an account, under any of its ids: [ErrNotFound].
+func (a *Accounts[U]) find(ctx context.Context, p Profile) (Account, error) {
+	link, err := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject)
+	for _, alias := range p.Aliases {
+		if !errors.Is(err, ErrNotFound) {
+			break
+		}
+		if checkSubject(alias) == nil {
+			link, err = a.store.ByIdentity(ctx, p.Provider, p.Issuer, alias)
+		}
+	}
+	return link, err
+}
+
 func (a *Accounts[U]) signIn(ctx context.Context, p Profile, o Options) (U, error) {
 	var none U
-	link, err := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject)
+	link, err := a.find(ctx, p)
 	if err == nil {
 		return a.known(ctx, link, p)
 	}
@@ -204,7 +221,7 @@ func (a *Accounts[U]) Link(ctx context.Context, u U, p Profile) error {
 	}
 	// Of two at once, one inserts: the other one begins anew and finds it.
 	for range 2 {
-		link, err := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject)
+		link, err := a.find(ctx, p)
 		if errors.Is(err, ErrNotFound) {
 			if err = a.insert(ctx, u, p); errors.Is(err, ErrTaken) {
 				continue
