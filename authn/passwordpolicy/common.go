@@ -1,0 +1,120 @@
+package passwordpolicy
+
+import (
+	"compress/gzip"
+	_ "embed"
+	"encoding/binary"
+	"io"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+//go:generate go run ./internal/makecommon common.txt.gz package/src/passwords.json django/usr/lib/python3/dist-packages/django/contrib/auth/common-passwords.txt.gz
+
+//go:embed common.txt.gz
+var packedCommon string
+
+// common has the common passwords as [fold] leaves them: sorted, each with its
+// line's end. It is unpacked when the first password is judged.
+var common = sync.OnceValue(unpack)
+
+func unpack() string {
+	var text strings.Builder
+	text.Grow(int(binary.LittleEndian.Uint32([]byte(packedCommon[len(packedCommon)-4:])))) // RFC 1952 §2.3.1, ISIZE
+	r, err := gzip.NewReader(strings.NewReader(packedCommon))
+	if err == nil {
+		_, err = io.Copy(&text, r)
+	}
+	if err != nil {
+		panic("passwordpolicy: the embedded list: " + err.Error())
+	}
+	return text.String()
+}
+
+const (
+	// maxDecoration is how many digits and signs at a password's end don't make
+	// another one of it: a year and an exclamation mark.
+	maxDecoration = 5
+	// maxRepeated is of how few characters a password must not be made again
+	// and again.
+	maxRepeated = 3
+)
+
+// fold has what people take for the same password be the same: NFKC, which
+// knows full-width letters for the plain ones, and lower case.
+func fold(password string) string {
+	return strings.ToLower(norm.NFKC.String(password))
+}
+
+// isListed reports whether a folded text is one of the list, by bisection of
+// the lines.
+func isListed(folded string) bool {
+	lines := common()
+	for lines != "" {
+		middle := strings.LastIndexByte(lines[:len(lines)/2], '\n') + 1
+		line, rest, _ := strings.Cut(lines[middle:], "\n")
+		switch {
+		case folded == line:
+			return true
+		case folded < line:
+			lines = lines[:middle]
+		default:
+			lines = rest
+		}
+	}
+	return false
+}
+
+// isCommon reports whether a folded password is one of the list, or one with
+// signs, or digits and signs, added at its end, or one typed several times.
+func isCommon(folded string) bool {
+	folded = strings.TrimSpace(folded)
+	for _, word := range []string{folded, trimmed(folded, isSign), trimmed(folded, isDigitOrSign)} {
+		if isListed(word) {
+			return true
+		}
+	}
+	n := period(folded)
+	return n <= len(folded)/2 && isListed(folded[:n])
+}
+
+// trimmed is s without the characters at its end that decorate it, and s where
+// they are too many.
+func trimmed(s string, decorates func(rune) bool) string {
+	word := strings.TrimRightFunc(s, decorates)
+	if len(s)-len(word) > maxDecoration {
+		return s
+	}
+	return word
+}
+
+func isSign(r rune) bool {
+	return ' ' <= r && r <= '~' && !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
+}
+
+func isDigitOrSign(r rune) bool { return '0' <= r && r <= '9' || isSign(r) }
+
+// isRepetitive reports whether s is the same few characters again and again.
+func isRepetitive(s string) bool {
+	n := period(s)
+	return n < len(s) && utf8.RuneCountInString(s[:n]) <= maxRepeated
+}
+
+// period is the least n, in bytes, for which s repeats its first n, the last
+// time perhaps in part: s is as long as itself and n (the failure function of
+// Knuth, Morris and Pratt).
+func period(s string) int {
+	border := make([]int, len(s)+1)
+	border[0] = -1
+	for i, b := 0, -1; i < len(s); i++ {
+		for b >= 0 && s[i] != s[b] {
+			b = border[b]
+		}
+		b++
+		border[i+1] = b
+	}
+	return len(s) - max(border[len(s)], 0)
+}
