@@ -31,7 +31,8 @@ type Config struct {
 	// Passwords hashes and verifies. Defaults to a [password.Hasher]:
 	// argon2id, and bcrypt for hashes that are there already.
 	Passwords PasswordHasher
-	// PasswordPolicy decides about new passwords. Defaults to MinLength(8).
+	// PasswordPolicy decides about new passwords. Defaults to MinLength(8);
+	// package authn/passwordpolicy refuses common ones, too.
 	PasswordPolicy PasswordPolicy
 	// Realm is named in WWW-Authenticate (RFC 9110 §11.5). Defaults to "users".
 	Realm string

@@ -25,6 +25,7 @@ import (
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/command"
+	"github.com/echo-users/echo-users/authn/passwordpolicy"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/mail"
 	"github.com/echo-users/echo-users/routes"
@@ -64,6 +65,8 @@ func main() {
 	check(store.Migrate(ctx))
 	users := must(authn.New(store,
 		authn.Config{
+			PasswordPolicy: must(passwordpolicy.New(passwordpolicy.Config{Words: []string{"Quickstart"}})),
+
 			VerifyTokens: must(jwt.NewVerifyTokens(secret("VERIFY_SECRET"), jwt.MailedConfig{})),
 			ResetTokens:  must(jwt.NewResetTokens(secret("RESET_SECRET"), jwt.MailedConfig{})),
 		},
