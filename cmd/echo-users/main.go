@@ -28,6 +28,7 @@ import (
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/command"
 	"github.com/echo-users/echo-users/authn/password"
+	"github.com/echo-users/echo-users/authn/passwordpolicy"
 	"github.com/echo-users/echo-users/userdb"
 )
 
@@ -97,8 +98,15 @@ func manage[K userdb.Key](ctx context.Context, s settings, args []string) error 
 	if args[0] == "migrate" {
 		return store.Migrate(ctx)
 	}
+	policy, err := passwordpolicy.New(passwordpolicy.Config{})
+	if err != nil {
+		return err
+	}
 	// Where spellings of one address are several users', each has its own.
-	users, err := authn.New(store.AllowLegacyDuplicates(), authn.Config{Passwords: &password.Hasher{LegacyBcryptCost: s.bcryptCost}}, nobody{})
+	users, err := authn.New(store.AllowLegacyDuplicates(), authn.Config{
+		Passwords:      &password.Hasher{LegacyBcryptCost: s.bcryptCost},
+		PasswordPolicy: policy,
+	}, nobody{})
 	if err != nil {
 		return err
 	}
