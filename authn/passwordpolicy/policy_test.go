@@ -3,6 +3,7 @@ package passwordpolicy_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -77,6 +78,9 @@ func TestPolicy(t *testing.T) {
 		{short3, "bob-exa-x7", ""},
 		{"", "exam ple acme", madeOf},
 		{"", "exim ple acme", ""},
+		{"", "12#$%^&*", ""},              // no address is no word
+		{"a@b.c", "abcx#$%^&*()", ""},     // nor is one of three letters
+		{smith, "smacmeshopithabcde", ""}, // smith is what would be left
 		{"no address", "no.address.1", madeOf},
 
 		{ann, "correct horse", ""},
@@ -178,5 +182,38 @@ func BenchmarkCheckPassword(b *testing.B) {
 				_ = p.CheckPassword(b.Context(), password, account)
 			}
 		})
+	}
+}
+
+// What is made at random is hardly ever refused, though it may begin with a
+// common word of four letters, or have one of the address in it.
+func TestRandomPasswordsPass(t *testing.T) {
+	p := newPolicy(t, passwordpolicy.Config{Words: []string{"Acme Shop"}})
+	random := rand.New(rand.NewPCG(1, 2))
+	const letters, digits, tries = "abcdefghijklmnopqrstuvwxyz", "0123456789", 10_000
+	for _, c := range []struct {
+		alphabet string
+		length   int
+		most     int // are refused
+	}{
+		{letters + digits, 8, tries / 2000},
+		{letters + digits, 12, 0},
+		{letters, 8, tries / 2000},
+		{digits, 15, 0},
+	} {
+		refused := 0
+		for range tries {
+			password := make([]byte, c.length)
+			for i := range password {
+				password[i] = c.alphabet[random.IntN(len(c.alphabet))]
+			}
+			if p.CheckPassword(t.Context(), string(password), authn.Account{Email: "ann.smith@example.com"}) != nil {
+				refused++
+			}
+		}
+		t.Logf("%d of %d with %d of %q are refused", refused, tries, c.length, c.alphabet)
+		if refused > c.most {
+			t.Errorf("%d of %d with %d of %q are refused", refused, tries, c.length, c.alphabet)
+		}
 	}
 }
