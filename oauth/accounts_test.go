@@ -295,3 +295,40 @@ func TestAnotherSiteBeginsNoLink(t *testing.T) {
 	s.wants("a program", b.do("GET", "/auth/associate/op/authorize"), 200, "authorization_url")
 	s.wants("scopes", b.do("GET", "/auth/op/authorize?scopes="+url.QueryEscape("a b")), 400, "OAUTH_INVALID_REQUEST")
 }
+
+// TestALinkThatComesLate was begun with a credential that is void when the
+// provider answers: the address's owner has come meanwhile, or the password was
+// changed because of the thief.
+func TestALinkThatComesLate(t *testing.T) {
+	for what, meanwhile := range map[string]func(s *site, u *userdb.User) error{
+		"the owner claims the account": func(s *site, u *userdb.User) error {
+			_, err := s.users.Claim(s.t.Context(), u.AuthID(), u.Email, nil)
+			return err
+		},
+		"the password is changed": func(s *site, u *userdb.User) error {
+			password := "another horse"
+			_, err := s.users.Update(s.t.Context(), u.AuthID(), authn.Update[*userdb.User]{Password: &password})
+			return err
+		},
+		"the user is deleted": func(s *site, u *userdb.User) error { return s.users.Delete(s.t.Context(), u.AuthID()) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := newProvider(t)
+			s := newSite(t, nil, p.openID())
+			s.register("victim@example.com", false)
+			victim := s.user("victim@example.com")
+			thief, credential := s.browser(), "Bearer "+s.passwordLogin("victim@example.com")
+			linking := thief.consent(thief.authorize("/auth/associate/op/authorize", "Authorization", credential))
+			p.token = func(http.ResponseWriter, *http.Request) bool {
+				if err := meanwhile(s, victim); err != nil {
+					t.Error(err)
+				}
+				return false
+			}
+			s.wants(what, thief.do("GET", linking, "Authorization", credential), 401, "Unauthorized")
+			if n := s.count("oauth_account"); n != 0 {
+				t.Errorf("%d accounts are linked", n)
+			}
+		})
+	}
+}

@@ -42,7 +42,7 @@ type LinkedAccounts[T any, U interface {
 
 	byIdentity, byUser string
 	insert, update     string
-	lockUser           string
+	lockUser, holdUser string
 	remove, removeAll  string
 	use, sweep         string
 }
@@ -91,6 +91,9 @@ func NewLinkedAccounts[T any, U interface {
 	if store.db.Name() == "postgres" { // on SQLite a transaction that writes is the only one
 		l.lockUser = store.sql("SELECT 1 FROM", name(store.mapping.table), "WHERE", name(store.mapping.key.DBName), "=", keyValue, "FOR NO KEY UPDATE")
 	}
+	generation := name(store.mapping.generation.DBName)
+	l.holdUser = store.sql("UPDATE", name(store.mapping.table), "SET", generation, "=", generation,
+		"WHERE", name(store.mapping.key.DBName), "=", keyValue, "AND", generation, "=", value)
 	l.remove = store.sql("DELETE FROM", table, "WHERE user_id =", keyValue, "AND id =", keyValue)
 	l.removeAll = store.sql("DELETE FROM", table, "WHERE user_id =", keyValue)
 	l.use = store.sql("INSERT INTO", name(l.usedTable()), "(id, expires_at) VALUES (", value, ",", value, ") ON CONFLICT (id) DO NOTHING")
@@ -203,8 +206,9 @@ func storableEmail(email string) string {
 	return email
 }
 
-// Insert keeps a new account: [linked.ErrTaken], [authn.ErrUserNotFound].
-func (l *LinkedAccounts[T, U]) Insert(ctx context.Context, a linked.Account) (linked.Account, error) {
+// Insert keeps a new account of a user of this generation: [linked.ErrTaken],
+// [authn.ErrUserNotFound].
+func (l *LinkedAccounts[T, U]) Insert(ctx context.Context, a linked.Account, generation int64) (linked.Account, error) {
 	key, ok := l.key(a.UserID)
 	if !ok {
 		return linked.Account{}, authn.ErrUserNotFound
@@ -222,12 +226,22 @@ func (l *LinkedAccounts[T, U]) Insert(ctx context.Context, a linked.Account) (li
 	if err := makePlain(values); err != nil {
 		return linked.Account{}, err
 	}
-	err = poolOf(ctx, l.store.db).QueryRowContext(ctx, l.insert, values...).Scan(&a.ID)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	err = newSession(ctx, l.store.db).Transaction(func(tx *gorm.DB) error {
+		ctx := WithTx(ctx, tx)
+		// A write, so that the generation stays what it is until the account is
+		// there, whatever the level of isolation: who raises it, to take away what
+		// somebody else has linked, comes before or finds it.
+		held, err := l.store.exec(ctx, l.holdUser, key, generation)
+		if err != nil {
+			return err
+		}
+		if held == 0 {
+			return authn.ErrUserNotFound
+		}
+		return poolOf(ctx, l.store.db).QueryRowContext(ctx, l.insert, values...).Scan(&a.ID)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
 		err = linked.ErrTaken
-	case isForeignKeyViolation(err):
-		err = authn.ErrUserNotFound
 	}
 	if err != nil {
 		return linked.Account{}, l.migrated(err)

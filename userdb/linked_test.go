@@ -91,7 +91,7 @@ func testLinks[T any, U interface {
 	}
 	insert := func(a linked.Account) linked.Account {
 		t.Helper()
-		inserted, err := links.Insert(ctx, a)
+		inserted, err := links.Insert(ctx, a, 0)
 		if err != nil || inserted.ID == "" {
 			t.Fatal(inserted, err)
 		}
@@ -111,12 +111,12 @@ func testLinks[T any, U interface {
 		}
 	}
 	for _, user := range []string{ann, bob} {
-		if _, err := links.Insert(ctx, account(user, "one", "s")); !errors.Is(err, linked.ErrTaken) {
+		if _, err := links.Insert(ctx, account(user, "one", "s"), 0); !errors.Is(err, linked.ErrTaken) {
 			t.Errorf("once more: %v", err)
 		}
 	}
 	for _, nobody := range []string{"", "x", "00000000-0000-4000-8000-000000000000", "987654321"} {
-		if _, err := links.Insert(ctx, account(nobody, "one", "of nobody")); !errors.Is(err, authn.ErrUserNotFound) {
+		if _, err := links.Insert(ctx, account(nobody, "one", "of nobody"), 0); !errors.Is(err, authn.ErrUserNotFound) {
 			t.Errorf("of nobody %q: %v", nobody, err)
 		}
 	}
@@ -125,7 +125,7 @@ func testLinks[T any, U interface {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			_, err := links.Insert(ctx, account([]string{ann, bob}[i%2], "two", "raced"))
+			_, err := links.Insert(ctx, account([]string{ann, bob}[i%2], "two", "raced"), 0)
 			switch {
 			case err == nil:
 				won.Add(1)
@@ -188,7 +188,7 @@ func testLinks[T any, U interface {
 		if err := links.DeleteAll(ctx, bob); err != nil {
 			t.Error(err)
 		}
-		if _, err := links.Insert(ctx, account(ann, "one", "rolled back")); err != nil {
+		if _, err := links.Insert(ctx, account(ann, "one", "rolled back"), 0); err != nil {
 			t.Error(err)
 		}
 		return context.Canceled
@@ -238,7 +238,7 @@ func TestSealedTokens(t *testing.T) {
 				t.Fatal(err)
 			}
 			ids = append(ids, u.AuthID())
-			if _, err := links.Insert(t.Context(), linked.Account{UserID: u.AuthID(), Provider: "op", Subject: name, Tokens: linked.Tokens{Access: name + "'s", Refresh: "refresh"}}); err != nil {
+			if _, err := links.Insert(t.Context(), linked.Account{UserID: u.AuthID(), Provider: "op", Subject: name, Tokens: linked.Tokens{Access: name + "'s", Refresh: "refresh"}}, 0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -352,4 +352,52 @@ func pythonKey[T any, U interface {
 		return ""
 	}
 	return "'" + uuid.NewString() + "', "
+}
+
+// TestNoLinkOfABygoneGeneration: who raises an account's generation and removes
+// what is linked to it, leaves nothing behind of somebody who links at the same
+// time.
+func TestNoLinkOfABygoneGeneration(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *gorm.DB) { testBygone(t, db) })
+	for _, level := range []string{"repeatable read", "serializable"} {
+		t.Run(level, func(t *testing.T) { testBygone(t, isolated(t, level)) })
+	}
+}
+
+func testBygone(t *testing.T, db *gorm.DB) {
+	store := newStore[userdb.User](t, db)
+	links := newLinks(t, store, linkKeys(t, "a"))
+	u, err := store.Create(t.Context(), func(u *userdb.User) error { u.Email = "ann@example.com"; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := u.AuthID()
+	account := func(subject string) linked.Account {
+		return linked.Account{UserID: id, Provider: "op", Subject: subject}
+	}
+	for generation := range int64(16) {
+		var wg sync.WaitGroup
+		for i := range 2 {
+			wg.Go(func() {
+				_, _ = links.Insert(t.Context(), account(fmt.Sprint(generation, i)), generation)
+			})
+		}
+		wg.Go(func() {
+			claim := func(ctx context.Context) error {
+				if _, err := store.Update(ctx, id, func(u *userdb.User) error { u.Generation++; return nil }); err != nil {
+					return err
+				}
+				return links.DeleteAll(ctx, id)
+			}
+			for store.InTransaction(t.Context(), claim) != nil && t.Context().Err() == nil { // the database gave it up for an Insert
+			}
+		})
+		wg.Wait()
+		if left, err := links.ByUser(t.Context(), id); err != nil || len(left) != 0 {
+			t.Fatalf("generation %d left %v behind, %v", generation, left, err)
+		}
+		if _, err := links.Insert(t.Context(), account("late"), generation); !errors.Is(err, authn.ErrUserNotFound) {
+			t.Fatalf("an account was linked with generation %d: %v", generation, err)
+		}
+	}
 }

@@ -90,8 +90,10 @@ type Store interface {
 	// ByUser returns what a user has, the oldest first where that is known.
 	ByUser(ctx context.Context, userID string) ([]Account, error)
 	// Insert keeps a new account and returns it with its ID: [ErrTaken] where
-	// that identity is linked already, authn.ErrUserNotFound.
-	Insert(ctx context.Context, a Account) (Account, error)
+	// that identity is linked already, authn.ErrUserNotFound where there is no
+	// such user, or their account is of another generation. It stays of that one
+	// until the account is kept.
+	Insert(ctx context.Context, a Account, generation int64) (Account, error)
 	// Update writes Issuer, Email and Tokens: [ErrNotFound].
 	Update(ctx context.Context, a Account) error
 	// Delete removes one: [ErrNotFound]. Unless others is nil, the user must

@@ -207,14 +207,15 @@ func lowerASCII(s string) string {
 func (a *Accounts[U]) insert(ctx context.Context, u U, p Profile) error {
 	_, err := a.store.Insert(ctx, Account{
 		UserID: u.AuthID(), Provider: p.Provider, Issuer: p.Issuer, Subject: p.Subject, Email: p.Email, Tokens: p.Tokens,
-	})
+	}, u.AuthAccount().Generation)
 	return classify(err)
 }
 
 // Link links a provider's account to a user, who is signed in:
-// [ErrInvalidSubject], [ErrTaken] where it is another user's,
-// [authn.ErrUserNotFound], [authn.ErrUnavailable]. One that is theirs already
-// is brought up to date.
+// [ErrInvalidSubject]; [ErrTaken] where it is another user's;
+// [authn.ErrUnauthorized] where u is gone, or what they signed in with is void
+// by now; [authn.ErrUnavailable]. One that is theirs already is brought up to
+// date.
 func (a *Accounts[U]) Link(ctx context.Context, u U, p Profile) error {
 	if err := checkSubject(p.Subject); err != nil {
 		return err
@@ -223,8 +224,12 @@ func (a *Accounts[U]) Link(ctx context.Context, u U, p Profile) error {
 	for range 2 {
 		link, err := a.find(ctx, p)
 		if errors.Is(err, ErrNotFound) {
-			if err = a.insert(ctx, u, p); errors.Is(err, ErrTaken) {
+			err = a.insert(ctx, u, p)
+			switch {
+			case errors.Is(err, ErrTaken):
 				continue
+			case errors.Is(err, authn.ErrUserNotFound):
+				return authn.ErrUnauthorized
 			}
 			return err
 		}
