@@ -120,10 +120,18 @@ func (s *source) discover(ctx context.Context) (*discovered, error) {
 		return nil, s.away(err)
 	}
 	var more struct {
+		Keys     string   `json:"jwks_uri"`
 		SendsIss bool     `json:"authorization_response_iss_parameter_supported"`
 		Methods  []string `json:"token_endpoint_auth_methods_supported"`
 	}
 	if err := provider.Claims(&more); err != nil {
+		return nil, s.away(err)
+	}
+	published := []string{provider.Endpoint().AuthURL, provider.Endpoint().TokenURL, more.Keys}
+	if info := provider.UserInfoEndpoint(); info != "" {
+		published = append(published, info)
+	}
+	if err := s.checkPublished(published...); err != nil {
 		return nil, s.away(err)
 	}
 	found = &discovered{endpoint: provider.Endpoint(), provider: provider, sendsIss: more.SendsIss}

@@ -2,10 +2,12 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"golang.org/x/oauth2"
 
@@ -109,8 +111,26 @@ func (p *Provider) check() error {
 		if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
 			return fmt.Errorf("oauth: provider %q: %q is no URL", p.Name, address)
 		}
-		if u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
+		if !isSafe(u) {
 			return fmt.Errorf("oauth: provider %q: %q needs https", p.Name, address)
+		}
+	}
+	return nil
+}
+
+// isSafe reports whether nobody is between us and a host.
+func isSafe(u *url.URL) bool {
+	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+}
+
+// checkPublished holds a provider's endpoints to what is asked of those that are
+// configured, and to TLS wherever its issuer has it.
+func (p *Provider) checkPublished(endpoints ...string) error {
+	for _, address := range endpoints {
+		u, err := url.Parse(address)
+		if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || !isSafe(u) ||
+			u.Scheme != "https" && strings.HasPrefix(p.Issuer, "https:") {
+			return errors.New("it publishes an endpoint that is none, or without TLS")
 		}
 	}
 	return nil
