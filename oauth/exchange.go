@@ -53,16 +53,17 @@ func newSource(p Provider, client *http.Client, now func() time.Time) *source {
 	return &source{Provider: p, client: bounded(client), now: now, discovering: make(chan struct{}, 1)}
 }
 
-// bounded is a client that reads no more than maxAnswer, and hands no secret on
-// to where a provider redirects a POST.
+// bounded is a client that reads no more than maxAnswer, hands no secret on to
+// where a provider redirects a POST, and isn't led out of TLS.
 func bounded(client *http.Client) *http.Client {
 	if client == nil {
 		client = &http.Client{}
 	}
 	own := *client
 	own.Transport = limitedTransport{own.Transport}
-	own.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
-		if len(via) > 3 || via[0].Method != http.MethodGet || via[0].Header.Get("Authorization") != "" {
+	own.CheckRedirect = func(to *http.Request, via []*http.Request) error {
+		if len(via) > 3 || via[0].Method != http.MethodGet || via[0].Header.Get("Authorization") != "" ||
+			to.URL.Scheme != "https" && (!isSafe(to.URL) || via[0].URL.Scheme == "https") {
 			return http.ErrUseLastResponse
 		}
 		return nil
@@ -240,7 +241,10 @@ func (s *source) redeem(ctx context.Context, callback, code string, st state) (l
 	if s.isOpenID() {
 		p, err = s.identify(ctx, token, st.Nonce)
 	} else {
-		p, err = s.Profile(ctx, oauth2.NewClient(ctx, oauth2.StaticTokenSource(token)))
+		api := oauth2.NewClient(ctx, oauth2.StaticTokenSource(token))
+		// It adds the token to whatever it asks.
+		api.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		p, err = s.Profile(ctx, api)
 	}
 	if err != nil {
 		if errors.Is(err, ErrInvalidIDToken) || errors.Is(err, authn.ErrUnavailable) || errors.Is(err, linked.ErrInvalidSubject) {

@@ -1,6 +1,17 @@
 package oauth_test
 
-import "testing"
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"golang.org/x/oauth2"
+
+	"github.com/echo-users/echo-users/authn/linked"
+	"github.com/echo-users/echo-users/oauth"
+)
 
 // TestEndpointsWithoutTLS: a provider publishes where its endpoints are, and
 // they get the client's secret, codes and tokens, or say whose signature counts
@@ -20,5 +31,52 @@ func TestEndpointsWithoutTLS(t *testing.T) {
 		p.publish = map[string]any{endpoint: nil}
 		s := newSite(t, nil, p.openID())
 		s.wants("no "+endpoint, s.browser().do("GET", "/auth/op/authorize"), 503, "Service Unavailable")
+	}
+}
+
+// TestARedirectOutOfTLS: who is between us and a host without TLS would say
+// where the provider's endpoints are, or whose keys count.
+func TestARedirectOutOfTLS(t *testing.T) {
+	asked := 0
+	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	defer plain.Close()
+	op := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusFound))
+	defer op.Close()
+	s := newSite(t, func(cfg *oauth.Config) { cfg.Client = op.Client() }, oauth.OpenID("op", op.URL, oauth.Client{ID: clientID}))
+	s.wants("discovery", s.browser().do("GET", "/auth/op/authorize"), 503, "Service Unavailable")
+	if asked != 0 {
+		t.Error("a redirect led out of TLS")
+	}
+}
+
+// TestARedirectGetsNoToken: the access token is for the API that was asked.
+func TestARedirectGetsNoToken(t *testing.T) {
+	var leaked []string
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		leaked = append(leaked, r.Header.Get("Authorization"))
+	}))
+	defer other.Close()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"access_token":"the-access-token","token_type":"bearer"}`))
+			return
+		}
+		http.Redirect(w, r, other.URL, http.StatusFound)
+	}))
+	defer api.Close()
+	s := newSite(t, nil, oauth.Provider{
+		Name: "own", Client: oauth.Client{ID: clientID}, Endpoint: oauth2.Endpoint{AuthURL: api.URL + "/a", TokenURL: api.URL + "/t"},
+		Profile: func(ctx context.Context, client *http.Client) (linked.Profile, error) {
+			var me struct{ ID string }
+			err := oauth.GetJSON(ctx, client, api.URL+"/me", &me)
+			return linked.Profile{Subject: me.ID}, err
+		},
+	})
+	b := s.browser()
+	_, query, _ := strings.Cut(b.authorize("/auth/own/authorize"), "?")
+	s.wants("a redirect", b.do("GET", "/auth/own/callback?code=c&"+query), 503, "Service Unavailable")
+	if len(leaked) != 0 {
+		t.Errorf("another host was asked with %q", leaked)
 	}
 }
