@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 
 	gojwt "github.com/golang-jwt/jwt/v5"
@@ -19,6 +21,12 @@ type AppleKey struct {
 	// PEM is the content of the .p8 file.
 	PEM []byte
 }
+
+// Format prints the key's id alone, whatever the verb.
+func (k AppleKey) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[key %s]", k.KeyID) }
+
+// LogValue returns the key's id alone.
+func (k AppleKey) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(k)) }
 
 const (
 	appleIssuer = "https://appleid.apple.com"

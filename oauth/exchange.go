@@ -118,6 +118,14 @@ func (s *source) discover(ctx context.Context) (*discovered, error) {
 	defer context.AfterFunc(ctx, cancel)()
 	provider, err := oidc.NewProvider(oidc.ClientContext(own, s.client), s.Issuer)
 	if err != nil {
+		var network net.Error
+		var other *oidc.IssuerMismatchError
+		switch {
+		case errors.As(err, &other):
+			err = errors.New("it publishes another issuer than the one that is set up")
+		case !errors.As(err, &network): // go-oidc repeats the whole answer
+			err = fmt.Errorf("its metadata can't be read: %.60q", err.Error())
+		}
 		return nil, s.away(err)
 	}
 	var more struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -22,6 +23,12 @@ type Client struct {
 	// Secret is the client_secret; empty for a public client, which has PKCE alone.
 	Secret string
 }
+
+// Format prints the ID alone, whatever the verb.
+func (c Client) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[client %s]", c.ID) }
+
+// LogValue returns the ID alone.
+func (c Client) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
 // Provider is where people have accounts. [OpenID], [Google], [Microsoft],
 // [Keycloak], [Apple], [GitHub], [Facebook] and [Discord] make one, whose fields
