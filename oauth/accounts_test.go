@@ -332,3 +332,26 @@ func TestALinkThatComesLate(t *testing.T) {
 		})
 	}
 }
+
+// TestALookAlikeAddress is one that becomes another's when it is normalised: the
+// Kelvin sign is a K to NFC. A provider that has verified it has verified another
+// mailbox, or none.
+func TestALookAlikeAddress(t *testing.T) {
+	const kelvin = "mi\u212ae@example.com"
+	p := newProvider(t)
+	op := p.openID()
+	op.AssociateByEmail, op.IsVerifiedByDefault = true, true
+	s := newSite(t, nil, op)
+	p.claims["email"] = kelvin
+	s.wants("a new user", s.browser().signIn("/auth/op/authorize"), 200, "access_token")
+	if squatter := s.user("miKe@example.com"); squatter.IsVerified {
+		t.Error("the address counts as verified")
+	}
+	p.claims["sub"], p.claims["email"] = "mike", "mike@example.com"
+	mike := token(t, s.browser().signIn("/auth/op/authorize"))
+	p.claims["sub"], p.claims["email"] = "another squatter", kelvin
+	s.wants("an existing user", s.browser().signIn("/auth/op/authorize"), 400, "OAUTH_USER_ALREADY_EXISTS")
+	p.claims["sub"] = "subject-1"
+	s.wants("whom the owner has displaced", s.browser().signIn("/auth/op/authorize"), 400, "OAUTH_USER_ALREADY_EXISTS")
+	s.wants("mike", s.browser().do("GET", "/users/me", "Authorization", "Bearer "+mike), 200, `"is_verified":true`)
+}

@@ -83,6 +83,9 @@ func (a *Accounts[U]) SignIn(ctx context.Context, p Profile, o Options) (U, erro
 	if err := checkSubject(p.Subject); err != nil {
 		return none, err
 	}
+	if !isAsWritten(p.Email) {
+		p.Verification = Unverified
+	}
 	// Of many at once, one inserts: the others begin anew and find it.
 	for range 3 {
 		u, err := a.signIn(ctx, p, o)
@@ -187,9 +190,17 @@ func (a *Accounts[U]) associate(ctx context.Context, u U, p Profile, o Options) 
 	})
 }
 
+// isAsWritten reports whether an address is stored as it was proven, but for
+// ASCII letters in the other case. NFC makes a K of the Kelvin sign, say: whoever
+// proved the one, has not proven the other.
+func isAsWritten(email string) bool {
+	stored, err := authn.NormalizeEmail(email)
+	return err == nil && lowerASCII(stored) == lowerASCII(strings.TrimSpace(email))
+}
+
 // isSameAddress reports whether what a provider has proven is the address of a
 // user, ASCII letters in any case. Databases take more letters for the same,
-// the Kelvin sign for a k, say: that finds a user, and proves no mailbox.
+// in other alphabets: that finds a user, and proves no mailbox.
 func isSameAddress(ours, theirs string) bool {
 	theirs, err := authn.NormalizeEmail(theirs)
 	return err == nil && lowerASCII(ours) == lowerASCII(theirs)
