@@ -295,9 +295,34 @@ func (s *source) exchangeError(err error) error {
 
 // idTokenClaims are what is read of an ID token, or of the userinfo endpoint.
 type idTokenClaims struct {
-	AuthorizedParty string `json:"azp"`
-	Email           string `json:"email"`
-	EmailVerified   any    `json:"email_verified"` // Apple's is a string
+	Subject         string
+	AuthorizedParty string
+	Email           string
+	EmailVerified   any // Apple's is a string
+}
+
+// protocolClaims say whose word it is, about whom and to whom.
+var protocolClaims = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "azp", "at_hash"}
+
+// readClaims reads claims by their exact names: encoding/json would take
+// "Email_Verified" for ours, and people choose names at some providers. One that
+// go-oidc may have taken for a claim of the protocol is an error.
+func readClaims(decode func(into any) error) (c idTokenClaims, err error) {
+	var all map[string]json.RawMessage
+	if err := decode(&all); err != nil {
+		return c, err
+	}
+	for name := range all {
+		if slices.ContainsFunc(protocolClaims, func(known string) bool { return name != known && strings.EqualFold(name, known) }) {
+			return c, fmt.Errorf("a claim is named %q", name)
+		}
+	}
+	for name, into := range map[string]any{"sub": &c.Subject, "azp": &c.AuthorizedParty, "email": &c.Email, "email_verified": &c.EmailVerified} {
+		if value, ok := all[name]; ok && err == nil {
+			err = json.Unmarshal(value, into)
+		}
+	}
+	return c, err
 }
 
 func (c idTokenClaims) verification() linked.Verification {
@@ -333,9 +358,9 @@ func (s *source) identify(ctx context.Context, token *oauth2.Token, nonce string
 		}
 		return linked.Profile{}, invalid("%w", err)
 	}
-	var c idTokenClaims
-	if err := id.Claims(&c); err != nil {
-		return linked.Profile{}, invalid("claims of another type")
+	c, err := readClaims(id.Claims)
+	if err != nil {
+		return linked.Profile{}, invalid("%w", err)
 	}
 	switch {
 	case id.Nonce == "" || subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(nonce)) != 1:
@@ -374,8 +399,8 @@ func (s *source) ask(ctx context.Context, found *discovered, token *oauth2.Token
 	if err != nil {
 		return s.away(errors.New("the userinfo endpoint can't be asked"))
 	}
-	var c idTokenClaims
-	if err := info.Claims(&c); err != nil || info.Subject != p.Subject {
+	c, err := readClaims(info.Claims)
+	if err != nil || c.Subject != p.Subject {
 		return invalid("the userinfo endpoint speaks of somebody else")
 	}
 	p.Email, p.Verification = c.Email, c.verification()

@@ -80,3 +80,54 @@ func TestARedirectGetsNoToken(t *testing.T) {
 		t.Errorf("another host was asked with %q", leaked)
 	}
 }
+
+// TestClaimsOfAlmostTheSameName: encoding/json takes them for ours, whichever
+// comes last, and people choose names of claims at some providers.
+func TestClaimsOfAlmostTheSameName(t *testing.T) {
+	const longS = "\u017f" // an s to it, and behind all letters
+	for name, c := range map[string]struct {
+		claims map[string]any
+		code   string
+	}{
+		longS + "ub":      {map[string]any{"sub": "thief"}, "OAUTH_INVALID_ID_TOKEN"},
+		"SUB":             {map[string]any{"sub": nil}, "OAUTH_INVALID_ID_TOKEN"},
+		"i" + longS + "s": {map[string]any{"sub": "thief"}, "OAUTH_INVALID_ID_TOKEN"},
+		"Nonce":           {map[string]any{"sub": "thief"}, "OAUTH_INVALID_ID_TOKEN"},
+		"Email":           {map[string]any{"sub": "thief", "email": nil}, "OAUTH_NOT_AVAILABLE_EMAIL"},
+		"Email_Verified":  {map[string]any{"sub": "thief", "email_verified": nil}, "OAUTH_USER_ALREADY_EXISTS"},
+	} {
+		p := newProvider(t)
+		p.publish = map[string]any{"userinfo_endpoint": ""}
+		op := p.openID()
+		op.AssociateByEmail = true
+		s := newSite(t, nil, op)
+		s.wants("control", s.browser().signIn("/auth/op/authorize"), 200, "access_token")
+		p.claims = c.claims
+		p.claims[name] = map[string]any{"Email": "ann@example.com", "Email_Verified": true, "Nonce": "x"}[name]
+		if p.claims[name] == nil {
+			p.claims[name] = "subject-1"
+		}
+		s.wants(name, s.browser().signIn("/auth/op/authorize"), 400, c.code)
+	}
+}
+
+func TestUserinfoOfAlmostTheSameName(t *testing.T) {
+	for name, value := range map[string]any{"\u017fub": "subject-1", "EMAIL": "ann@example.com", "Email_Verified": true} {
+		p := newProvider(t)
+		op := p.openID()
+		op.AssociateByEmail = true
+		s := newSite(t, nil, op)
+		s.register("ann@example.com", true)
+		p.claims["email"] = nil
+		p.info = map[string]any{"sub": "subject-1", name: value}
+		if name != "EMAIL" {
+			p.info["email"] = "ann@example.com"
+		}
+		if name == "\u017fub" {
+			p.info["sub"], p.info["email_verified"] = "another", true
+		}
+		if got := s.browser().signIn("/auth/op/authorize"); got.status != 400 {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+}
