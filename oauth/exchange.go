@@ -367,6 +367,8 @@ func (s *source) identify(ctx context.Context, token *oauth2.Token, nonce string
 		return linked.Profile{}, invalid("another nonce")
 	case c.AuthorizedParty != "" && c.AuthorizedParty != s.Client.ID, len(id.Audience) > 1 && c.AuthorizedParty == "":
 		return linked.Profile{}, invalid("it is for another party")
+	case id.IssuedAt.IsZero(): // required (Core §2)
+		return linked.Profile{}, invalid("it doesn't say when it was issued")
 	case id.IssuedAt.After(s.now().Add(5 * time.Minute)):
 		return linked.Profile{}, invalid("issued in the future")
 	}
