@@ -154,6 +154,8 @@ func TestHostileAnswers(t *testing.T) {
 		"no subject":        {func(p *provider) { p.claims["sub"] = nil }, 400, "OAUTH_INVALID_SUBJECT"},
 		"constant subject":  {func(p *provider) { p.claims["sub"] = "undefined" }, 400, "OAUTH_INVALID_SUBJECT"},
 		"subject 0":         {func(p *provider) { p.claims["sub"] = "0" }, 400, "OAUTH_INVALID_SUBJECT"},
+		"a UUID of zeros":   {func(p *provider) { p.claims["sub"] = "00000000-0000-0000-0000-000000000000" }, 400, "OAUTH_INVALID_SUBJECT"},
+		"an empty object":   {func(p *provider) { p.claims["sub"] = "{}" }, 400, "OAUTH_INVALID_SUBJECT"},
 		"long subject":      {func(p *provider) { p.claims["sub"] = strings.Repeat("x", 256) }, 400, "OAUTH_INVALID_SUBJECT"},
 		"a numeric subject": {func(p *provider) { p.claims["sub"] = 7 }, 400, invalidToken},
 		"no e-mail":         {func(p *provider) { p.claims["email"] = nil; p.info = map[string]any{"sub": "subject-1"} }, 400, "OAUTH_NOT_AVAILABLE_EMAIL"},

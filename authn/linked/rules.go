@@ -292,8 +292,12 @@ const maxSubject = 255
 // checkSubject refuses what isn't one account's alone: what programs write for
 // nothing (CVE-2026-42560).
 func checkSubject(subject string) error {
-	switch strings.ToLower(strings.Trim(strings.TrimSpace(subject), "0")) {
-	case "", "null", "undefined", "none", "nil", "<nil>", "nan", "false", "true", "[object object]":
+	text := strings.ToLower(strings.TrimSpace(subject))
+	if strings.Trim(text, "0-{}[]") == "" { // a UUID of zeros, too
+		return ErrInvalidSubject
+	}
+	switch text {
+	case "null", "undefined", "none", "nil", "<nil>", "nan", "false", "true", "[object object]":
 		return ErrInvalidSubject
 	}
 	if len(subject) > maxSubject || !utf8.ValidString(subject) || strings.ContainsFunc(subject, func(r rune) bool { return r < ' ' || r == 0x7f }) {
