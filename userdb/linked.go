@@ -358,6 +358,9 @@ func (l *LinkedAccounts[T, U]) Migrate(ctx context.Context) error {
 			key, users.quote(users.table), users.quote(users.key.DBName))); err != nil {
 			return err
 		}
+		if err := l.endWithUsers(users); err != nil {
+			return err
+		}
 		mine := &migrator{mapping: &mapping{table: l.table}, tx: tx, dialect: tx.Name()}
 		present, err := mine.columns()
 		if err != nil {
@@ -380,6 +383,22 @@ func (l *LinkedAccounts[T, U]) Migrate(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("userdb: migration of table %q: %w", l.table, err)
+	}
+	return nil
+}
+
+// endWithUsers is for SQLite, which holds foreign keys up only on connections
+// that are told to: there a deleted user's links would stay, and log in to the
+// new user who gets the same integer key.
+func (l *LinkedAccounts[T, U]) endWithUsers(users *migrator) error {
+	if users.dialect != "sqlite" {
+		return nil
+	}
+	for event, row := range map[string]string{"DELETE": "OLD", "INSERT": "NEW"} {
+		if err := users.addTrigger(l.table+"_of_user_"+strings.ToLower(event), fmt.Sprintf("AFTER %s ON %s BEGIN DELETE FROM %s WHERE user_id = %s.%s; END",
+			event, users.quote(users.table), users.quote(l.table), row, users.quote(users.key.DBName))); err != nil {
+			return err
+		}
 	}
 	return nil
 }

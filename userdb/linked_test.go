@@ -401,3 +401,65 @@ func testBygone(t *testing.T, db *gorm.DB) {
 		}
 	}
 }
+
+// TestLinksEndWithTheirUser where nobody holds foreign keys up: a SQLite
+// connection does so only when it is told to, and a new user can get the key of
+// one who was deleted.
+func TestLinksEndWithTheirUser(t *testing.T) {
+	t.Run("uuid", func(t *testing.T) {
+		testEnd(t, func(db *gorm.DB) *userdb.Store[userdb.User, *userdb.User] { return newStore[userdb.User](t, db) }, testdb.SQLite(t))
+	})
+	t.Run("integers", func(t *testing.T) {
+		db, _ := testdb.FastAPIUsers(t, "sqlite", "int")
+		testEnd(t, func(db *gorm.DB) *userdb.Store[enumerated, *enumerated] { return newStore[enumerated](t, db) }, db)
+	})
+}
+
+func testEnd[T any, U interface {
+	*T
+	authn.User
+}](t *testing.T, open func(*gorm.DB) *userdb.Store[T, U], db *gorm.DB) {
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.SetMaxOpenConns(1)
+	mustExec(t, db, `PRAGMA foreign_keys = 0`)
+	store := open(db)
+	links := newLinks(t, store, linkKeys(t, "a"))
+	create := func(email string) string {
+		u, err := store.Create(t.Context(), func(u U) error { u.AuthAccount().Email = email; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.AuthID()
+	}
+	for what, remove := range map[string]func(id string) error{
+		"by the store": func(id string) error { return store.Delete(t.Context(), id) },
+		"by others":    func(string) error { return db.Exec(`DELETE FROM "user" WHERE email = 'thief@example.com'`).Error },
+	} {
+		thief := create("thief@example.com")
+		if _, err := links.Insert(t.Context(), linked.Account{UserID: thief, Provider: "op", Issuer: "i", Subject: "thief"}, generationOf(t, store, thief)); err != nil {
+			t.Fatal(err)
+		}
+		if err := remove(thief); err != nil {
+			t.Fatal(err)
+		}
+		victim := create(strings.ReplaceAll(what, " ", "-") + "@example.com")
+		if a, err := links.ByIdentity(t.Context(), "op", "i", "thief"); !errors.Is(err, linked.ErrNotFound) {
+			t.Errorf("%s: %+v, %v; the new user is %s", what, a, err, victim)
+		}
+	}
+}
+
+func generationOf[T any, U interface {
+	*T
+	authn.User
+}](t *testing.T, store *userdb.Store[T, U], id string) int64 {
+	t.Helper()
+	u, err := store.ByID(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.AuthAccount().Generation
+}
