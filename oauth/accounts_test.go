@@ -259,6 +259,14 @@ func TestRedirectMode(t *testing.T) {
 	}
 	s.wants("logged in", b.do("GET", "/users/me"), 200, "ann@example.com")
 
+	for _, letter := range []string{"&", "<", `"`, "x", "%26"} {
+		to := "/app?" + strings.Repeat(letter, 1<<10/len(letter)-5)
+		got = b.do("GET", b.consent(b.do("GET", "/auth/op/web/authorize?redirect_to="+url.QueryEscape(to)).header.Get("Location")))
+		if got.status != http.StatusSeeOther || got.header.Get("Location") != to {
+			t.Errorf("as long as may be, of %s: %d %s", letter, got.status, got.body)
+		}
+	}
+
 	p.claims["sub"] = "another"
 	got = b.do("GET", b.consent(b.do("GET", "/auth/op/web/authorize?redirect_to=https://front.example.com/done?x=y").header.Get("Location")))
 	if got.status != http.StatusSeeOther || got.header.Get("Location") != "https://front.example.com/done?error=OAUTH_USER_ALREADY_EXISTS&x=y" {

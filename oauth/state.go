@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -56,11 +57,13 @@ func hash(secret string) string {
 }
 
 func (s state) seal(keys *linked.Keys) (string, error) {
-	data, err := json.Marshal(s)
-	if err != nil {
+	var data bytes.Buffer
+	plain := json.NewEncoder(&data)
+	plain.SetEscapeHTML(false) // six letters for each & of the longest redirect_to are too many for maxState
+	if err := plain.Encode(s); err != nil {
 		return "", err
 	}
-	return keys.Seal(purposeState, data), nil
+	return keys.Seal(purposeState, data.Bytes()), nil
 }
 
 // openState reads a state of this provider, flow and browser:
