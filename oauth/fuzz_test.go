@@ -42,6 +42,28 @@ func FuzzRedirectTo(f *testing.F) {
 	})
 }
 
+// TestAnOriginIsNotAllOfItsPaths: only an entry that ends in a slash has
+// something below it.
+func TestAnOriginIsNotAllOfItsPaths(t *testing.T) {
+	for entry, allowed := range map[string]map[string]bool{
+		"https://front.example.com":      {"https://front.example.com": true, "https://front.example.com/": true, "https://front.example.com/?x=y": true, "https://front.example.com/x": false},
+		"https://front.example.com/":     {"https://front.example.com": true, "https://front.example.com/": true, "https://front.example.com/x": true},
+		"https://front.example.com/done": {"https://front.example.com": false, "https://front.example.com/": false, "https://front.example.com/done": true, "https://front.example.com/done/x": false},
+		"https://front.example.com:8443": {"https://front.example.com": false, "https://front.example.com:8443": true, "https://front.example.com.:8443": false},
+		"http://[::1]:8000/":             {"http://[::1]:8000/x": true, "http://[::1]/x": false, "http://[::ffff:1]:8000/x": false, "http://[::1%25eth0]:8000/x": false},
+	} {
+		list, err := newAllowList([]string{entry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for to, want := range allowed {
+			if _, err := list.check(to); (err == nil) != want {
+				t.Errorf("%s with %s on the list: %v", to, entry, err)
+			}
+		}
+	}
+}
+
 // FuzzState: nothing that wasn't sealed is opened.
 func FuzzState(f *testing.F) {
 	keys, err := linked.NewKeys([]byte("0123456789abcdef0123456789abcdef"))

@@ -29,9 +29,6 @@ func newAllowList(entries []string) (allowList, error) {
 		case (u.Scheme != "" || u.Host != "") && !isWebOrigin(u):
 			return nil, fmt.Errorf("oauth: RedirectTo: %q needs https", entry)
 		}
-		if u.Path == "" {
-			u.Path = "/"
-		}
 		list = append(list, u)
 	}
 	return list, nil
@@ -55,9 +52,9 @@ func (l allowList) check(to string) (string, error) {
 	if local && authn.ReturnPath(to) != to || !local && !isWebOrigin(u) || !isPlainPath(u) {
 		return "", ErrInvalidRedirect
 	}
-	for _, entry := range l {
+	for _, entry := range l { // a URL without a path is its host's "/"
 		if u.Scheme == entry.Scheme && u.Host == entry.Host &&
-			(u.Path == entry.Path || strings.HasSuffix(entry.Path, "/") && strings.HasPrefix(u.Path, entry.Path)) {
+			(max(u.Path, "/") == max(entry.Path, "/") || strings.HasSuffix(entry.Path, "/") && strings.HasPrefix(u.Path, entry.Path)) {
 			return to, nil
 		}
 	}
