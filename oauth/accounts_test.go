@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/linked"
 	"github.com/echo-users/echo-users/oauth"
 	"github.com/echo-users/echo-users/userdb"
 )
@@ -362,4 +364,44 @@ func TestALookAlikeAddress(t *testing.T) {
 	p.claims["sub"] = "subject-1"
 	s.wants("whom the owner has displaced", s.browser().signIn("/auth/op/authorize"), 400, "OAUTH_USER_ALREADY_EXISTS")
 	s.wants("mike", s.browser().do("GET", "/users/me", "Authorization", "Bearer "+mike), 200, `"is_verified":true`)
+}
+
+// meanwhile has something happen after the first look for an identity.
+type meanwhile struct {
+	linked.Store
+	happen func()
+}
+
+func (m *meanwhile) ByIdentity(ctx context.Context, provider, issuer, subject string) (linked.Account, error) {
+	a, err := m.Store.ByIdentity(ctx, provider, issuer, subject)
+	if happen := m.happen; happen != nil {
+		m.happen = nil
+		happen()
+	}
+	return a, err
+}
+
+// TestTwoFirstSignInsAtOnce of one person: the second one doesn't take the user
+// whom the first one made for somebody else's who waits.
+func TestTwoFirstSignInsAtOnce(t *testing.T) {
+	s := newSite(t, nil, newProvider(t).openID())
+	store := &meanwhile{Store: s.links}
+	accounts, err := linked.New(s.users, store, "op")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signIn := func() *userdb.User {
+		u, err := accounts.SignIn(t.Context(), linked.Profile{Provider: "op", Issuer: "i", Subject: "s", Email: "ann@example.com", Verification: linked.Verified},
+			linked.Options{AssociateByEmail: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	var first *userdb.User
+	store.happen = func() { first = signIn() }
+	second := signIn()
+	if now := s.user("ann@example.com"); *first != *now || *second != *now || s.count("oauth_account") != 1 {
+		t.Errorf("%+v, then %+v; now %+v", first, second, now)
+	}
 }

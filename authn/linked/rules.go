@@ -181,6 +181,9 @@ func (a *Accounts[U]) associate(ctx context.Context, u U, p Profile, o Options) 
 		return none, authn.ErrUserExists
 	}
 	return a.users.Claim(ctx, u.AuthID(), address, func(ctx context.Context, u U, first bool) error {
+		if _, err := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject); err == nil {
+			return ErrTaken // meanwhile, most likely by this very user's first sign-in
+		}
 		if first {
 			if err := a.store.DeleteAll(ctx, u.AuthID()); err != nil {
 				return classify(err)
