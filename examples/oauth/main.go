@@ -171,9 +171,11 @@ func newServer(ctx context.Context, db *gorm.DB, publicURL string, providers []o
 			Problem   string
 		}{User: u, Providers: providers, Problem: c.QueryParam("error")}
 		if u != nil {
-			if page.Accounts, err = signIn.Accounts().Of(c.Request().Context(), u.AuthID()); err != nil {
+			accounts, err := signIn.Accounts().Of(c.Request().Context(), u.AuthID())
+			if err != nil {
 				return err
 			}
+			page.Accounts = accounts
 		}
 		c.Response().Header().Set("Content-Type", "text/html; charset=utf-8")
 		c.Response().Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'")
