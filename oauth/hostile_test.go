@@ -2,11 +2,15 @@ package oauth_test
 
 import (
 	"context"
+	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	gojwt "github.com/golang-jwt/jwt/v5"
 	"golang.org/x/oauth2"
 
 	"github.com/echo-users/echo-users/authn/linked"
@@ -129,5 +133,124 @@ func TestUserinfoOfAlmostTheSameName(t *testing.T) {
 		if got := s.browser().signIn("/auth/op/authorize"); got.status != 400 {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
+	}
+}
+
+func TestAProviderRotatesItsKeys(t *testing.T) {
+	p := newProvider(t)
+	s := newSite(t, nil, p.openID())
+	s.wants("before", s.browser().signIn("/auth/op/authorize"), 200, "access_token")
+	before := p.key
+	p.key = newProvider(t).key
+	s.wants("after", s.browser().signIn("/auth/op/authorize"), 200, "access_token")
+	p.sign = func(c gojwt.MapClaims) string { return p.signedBy(gojwt.SigningMethodES256, before, c) }
+	s.wants("with the key of before", s.browser().signIn("/auth/op/authorize"), 400, "OAUTH_INVALID_ID_TOKEN")
+}
+
+// TestATokenBringsNoKey: the key is the provider's, never the token's (RFC 8725
+// §3.10).
+func TestATokenBringsNoKey(t *testing.T) {
+	p, thief := newProvider(t), newProvider(t)
+	s := newSite(t, nil, p.openID())
+	point, err := thief.key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := base64.RawURLEncoding.EncodeToString
+	own := map[string]any{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "own", "x": text(point[1:33]), "y": text(point[33:])}
+	for what, header := range map[string]map[string]any{
+		"in its header":       {"jwk": own},
+		"by the known id":     {"jwk": own, "kid": "one"},
+		"by its id":           {"jwk": own, "kid": "own"},
+		"by an address":       {"jku": thief.URL + "/keys", "kid": "one"},
+		"as a certificate":    {"x5u": thief.URL, "x5c": []string{text(point)}},
+		"by an id that leads": {"kid": "../../../dev/null"},
+		"by no text":          {"kid": 7},
+		"by an extension":     {"crit": []string{"b64"}, "b64": false},
+	} {
+		p.sign = func(c gojwt.MapClaims) string {
+			token := gojwt.NewWithClaims(gojwt.SigningMethodES256, c)
+			maps.Copy(token.Header, header)
+			signed, err := token.SignedString(thief.key)
+			if err != nil {
+				t.Error(err)
+			}
+			return signed
+		}
+		s.wants(what, s.browser().signIn("/auth/op/authorize"), 400, "OAUTH_INVALID_ID_TOKEN")
+	}
+	if len(thief.asked) != 0 {
+		t.Errorf("a token had us ask for %v", thief.asked)
+	}
+	p.publish = map[string]any{"id_token_signing_alg_values_supported": []string{"none", "HS256"}}
+	s = newSite(t, nil, p.openID())
+	for what, sign := range map[string]func(c gojwt.MapClaims) string{
+		"unsigned, as is published": func(c gojwt.MapClaims) string {
+			return p.signedBy(gojwt.SigningMethodNone, gojwt.UnsafeAllowNoneSignatureType, c)
+		},
+		"by the secret, as is published":   func(c gojwt.MapClaims) string { return p.signedBy(gojwt.SigningMethodHS256, []byte(clientSecret), c) },
+		"by the public key for the secret": func(c gojwt.MapClaims) string { return p.signedBy(gojwt.SigningMethodHS256, point, c) },
+	} {
+		p.sign = sign
+		s.wants(what, s.browser().signIn("/auth/op/authorize"), 400, "OAUTH_INVALID_ID_TOKEN")
+	}
+}
+
+// TestAnswersWithoutEnd and such as break off say nothing about the person.
+func TestAnswersWithoutEnd(t *testing.T) {
+	for what, answer := range map[string]func(w http.ResponseWriter){
+		"without end": func(w http.ResponseWriter) {
+			_, _ = w.Write([]byte(`{"access_token":"`))
+			for range 3 << 10 {
+				_, _ = w.Write([]byte(strings.Repeat("x", 1<<10)))
+			}
+			_, _ = w.Write([]byte(`"}`))
+		},
+		"half": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte(`{"access_token":"x"}`))
+		},
+		"deep":     func(w http.ResponseWriter) { _, _ = w.Write([]byte(strings.Repeat("[", 1<<19))) },
+		"nothing":  func(http.ResponseWriter) {},
+		"no token": func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{"id_token":"x.y.z"}`)) },
+		"elsewhere": func(w http.ResponseWriter) {
+			w.Header().Set("Location", "https://evil.example")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		},
+	} {
+		p := newProvider(t)
+		p.token = func(w http.ResponseWriter, _ *http.Request) bool { answer(w); return true }
+		s := newSite(t, nil, p.openID())
+		s.wants(what, s.browser().signIn("/auth/op/authorize"), 503, "Service Unavailable")
+	}
+}
+
+// TestManySlowQuestions in a row, each of which is in time, take no longer
+// together.
+func TestManySlowQuestions(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	slow := false
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slow {
+			select {
+			case <-time.After(4 * time.Second):
+			case <-r.Context().Done():
+				return
+			}
+		}
+		p.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	p.URL = front.URL
+	p.claims["email"], p.info = nil, map[string]any{"sub": "subject-1", "email": "ann@example.com"}
+	s := newSite(t, nil, p.openID())
+	b := s.browser()
+	back := b.consent(b.authorize("/auth/op/authorize"))
+	slow = true
+	begun := time.Now()
+	s.wants("token, keys and userinfo", b.do("GET", back), 503, "Service Unavailable")
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
