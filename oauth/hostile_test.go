@@ -254,3 +254,66 @@ func TestManySlowQuestions(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 }
+
+// TestAStoreThatIsAway lets nobody in, and isn't taken for one that is empty.
+func TestAStoreThatIsAway(t *testing.T) {
+	for what, statement := range map[string]string{
+		"the uses of states":  `DROP TABLE oauth_account_used_state`,
+		"the accounts":        `ALTER TABLE oauth_account RENAME TO elsewhere`,
+		"a column of theirs":  `ALTER TABLE oauth_account RENAME COLUMN sealed_access_token TO elsewhere`,
+		"the users":           `ALTER TABLE user RENAME TO elsewhere`,
+		"writing an account":  `CREATE TRIGGER away BEFORE INSERT ON oauth_account BEGIN SELECT RAISE(FAIL, 'away'); END`,
+		"renewing an account": `CREATE TRIGGER away BEFORE UPDATE ON oauth_account BEGIN SELECT RAISE(FAIL, 'away'); END`,
+		"noting a use":        `CREATE TRIGGER away BEFORE INSERT ON oauth_account_used_state BEGIN SELECT RAISE(FAIL, 'away'); END`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := newProvider(t)
+			s := newSite(t, nil, p.openID())
+			if strings.HasPrefix(what, "renewing") {
+				s.wants("control", s.browser().signIn("/auth/op/authorize"), 200, "access_token")
+			}
+			b := s.browser()
+			back := b.consent(b.authorize("/auth/op/authorize"))
+			if err := s.db.Exec(statement).Error; err != nil {
+				t.Fatal(err)
+			}
+			s.wants(what, b.do("GET", back), 503, "Service Unavailable")
+			if strings.HasPrefix(what, "writing an") && s.count("user") != 0 {
+				t.Error("a user was made who has no way in")
+			}
+		})
+	}
+}
+
+// TestAnErrorThatIsNobodys ends no flow of anybody's, and says only what
+// standards name.
+func TestAnErrorThatIsNobodys(t *testing.T) {
+	p := newProvider(t)
+	s := newSite(t, nil, p.openID())
+	b := s.browser()
+	back := b.consent(b.authorize("/auth/op/authorize"))
+	for query, want := range map[string]string{
+		"":                                     "ACCESS_TOKEN_DECODE_ERROR",
+		"error=access_denied":                  "access_denied",
+		"error=<script>":                       "provider_error",
+		"error=%0d%0aSet-Cookie:%20x=y":        "provider_error",
+		"error=access_denied&state=x":          "ACCESS_TOKEN_DECODE_ERROR",
+		"error=access_denied&error=x":          "OAUTH_INVALID_REQUEST",
+		"error=" + strings.Repeat("x", 8<<10):  "OAUTH_INVALID_REQUEST",
+		"code=x&state=":                        "ACCESS_TOKEN_DECODE_ERROR",
+		"code=x&state=x;error=y":               "ACCESS_TOKEN_DECODE_ERROR",
+		"error=access_denied&iss=https://evil": "access_denied",
+	} {
+		got := s.browser().do("GET", "/auth/op/callback?"+query)
+		s.wants(query, got, 400, want)
+		if got.header.Get("Set-Cookie") != "" || got.header.Get("Location") != "" {
+			t.Errorf("%s: %v", query, got.header)
+		}
+	}
+	for _, method := range []string{"HEAD", "POST", "PUT", "TRACE"} {
+		for _, path := range []string{"/auth/op/authorize", "/auth/associate/op/authorize", strings.TrimPrefix(back, s.URL)} {
+			s.wants(method, b.do(method, path), 405, "")
+		}
+	}
+	s.wants("the flow goes on", b.do("GET", back), 200, "access_token")
+}
