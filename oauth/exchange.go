@@ -414,12 +414,16 @@ func (s *source) ask(ctx context.Context, found *discovered, token *oauth2.Token
 func GetJSON(ctx context.Context, api *http.Client, address string, into any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return err
+		return errors.New("the API's address is no URL")
 	}
 	r.Header.Set("Accept", "application/json")
 	res, err := api.Do(r)
 	if err != nil {
-		return err
+		var inner *url.Error
+		if errors.As(err, &inner) { // without the address, which may have a token in it
+			err = inner.Err
+		}
+		return fmt.Errorf("%s can't be asked: %w", r.URL.Hostname(), err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

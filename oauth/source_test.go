@@ -54,3 +54,22 @@ func TestAClientPrintsWithoutItsSecret(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// TestGetJSONRepeatsNoAddress: some APIs want a token in theirs.
+func TestGetJSONRepeatsNoAddress(t *testing.T) {
+	away := httptest.NewServer(http.RedirectHandler("https://evil.example/?token=the-secret", http.StatusFound))
+	host := strings.TrimPrefix(away.URL, "http://")
+	noRedirects := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("no") }}
+	redirected := GetJSON(t.Context(), noRedirects, away.URL+"/me?access_token=the-secret", new(any))
+	away.Close()
+	for what, err := range map[string]error{
+		"away":       GetJSON(t.Context(), http.DefaultClient, away.URL+"/me?access_token=the-secret", new(any)),
+		"redirected": redirected,
+		"no URL":     GetJSON(t.Context(), http.DefaultClient, "http://the-secret\x7f/", new(any)),
+		"no scheme":  GetJSON(t.Context(), http.DefaultClient, "//"+host+"/the-secret", new(any)),
+	} {
+		if err == nil || strings.Contains(err.Error(), "the-secret") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
