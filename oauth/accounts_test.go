@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -403,5 +404,28 @@ func TestTwoFirstSignInsAtOnce(t *testing.T) {
 	second := signIn()
 	if now := s.user("ann@example.com"); *first != *now || *second != *now || s.count("oauth_account") != 1 {
 		t.Errorf("%+v, then %+v; now %+v", first, second, now)
+	}
+}
+
+// TestAccountsOfOneAddressAtOnce: whoever comes second is associated with the user
+// whom the first one made, and isn't told that there is one.
+func TestAccountsOfOneAddressAtOnce(t *testing.T) {
+	const many = 16
+	s := newSite(t, nil, newProvider(t).openID())
+	errs := make(chan error, many)
+	for i := range many {
+		go func() {
+			_, err := s.accounts.SignIn(t.Context(), linked.Profile{Provider: "op", Issuer: "i", Subject: "s" + strconv.Itoa(i), Email: "ann@example.com", Verification: linked.Verified},
+				linked.Options{AssociateByEmail: true})
+			errs <- err
+		}()
+	}
+	for range many {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := s.count("user"); n != 1 {
+		t.Errorf("%d users", n)
 	}
 }

@@ -33,6 +33,8 @@ type site struct {
 	users *authn.Users[*userdb.User]
 	links *userdb.LinkedAccounts[userdb.User, *userdb.User]
 	clock *authntest.Clock
+
+	accounts *linked.Accounts[*userdb.User]
 }
 
 func newKeys(t *testing.T) *linked.Keys {
@@ -90,6 +92,7 @@ func newSite(t *testing.T, change func(cfg *oauth.Config), providers ...oauth.Pr
 		t.Fatal(err)
 	}
 	signIn.Routes().Mount(e)
+	s.accounts = signIn.Accounts()
 	return s
 }
 

@@ -86,17 +86,29 @@ func (a *Accounts[U]) SignIn(ctx context.Context, p Profile, o Options) (U, erro
 	if !isAsWritten(p.Email) {
 		p.Verification = Unverified
 	}
-	// Of many at once, one inserts: the others begin anew and find it.
+	// Of many at once, one inserts: the others begin anew and find it, or the user
+	// whom it was inserted for.
+	var err error
 	for range 3 {
-		u, err := a.signIn(ctx, p, o)
-		if !errors.Is(err, ErrTaken) && !errors.Is(err, authn.ErrUserExists) {
+		var u U
+		if u, err = a.signIn(ctx, p, o); !errors.Is(err, ErrTaken) && !errors.Is(err, authn.ErrUserExists) {
 			return u, err
 		}
-		if _, known := a.find(ctx, p); known != nil {
+		_, known := a.find(ctx, p)
+		switch {
+		case known == nil:
+		case !errors.Is(known, ErrNotFound):
+			return none, classify(known)
+		case !o.mayAssociate(p):
 			return none, err
 		}
 	}
-	return none, ErrTaken
+	return none, err
+}
+
+// mayAssociate reports whether a profile may be linked to who has its address.
+func (o Options) mayAssociate(p Profile) bool {
+	return o.AssociateByEmail && p.Verification == Verified
 }
 
 // find returns the link of an account, under any of its ids: [ErrNotFound].
@@ -177,7 +189,7 @@ func (t Tokens) after(before Tokens) Tokens {
 func (a *Accounts[U]) associate(ctx context.Context, u U, p Profile, o Options) (U, error) {
 	var none U
 	address := u.AuthAccount().Email
-	if !o.AssociateByEmail || p.Verification != Verified || !isSameAddress(address, p.Email) {
+	if !o.mayAssociate(p) || !isSameAddress(address, p.Email) {
 		return none, authn.ErrUserExists
 	}
 	return a.users.Claim(ctx, u.AuthID(), address, func(ctx context.Context, u U, first bool) error {
