@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // Hooks are the application's own steps, on its own user type and with the
@@ -127,12 +129,33 @@ func (m *Users[U]) Use(h Hooks[U]) {
 	if _, ok := storeCan[Transactor](m.store); h.DuringRegister != nil && !ok {
 		panic("authn: DuringRegister needs a store with transactions, an authn.Transactor")
 	}
-	m.hooks = append(m.hooks, h)
+	m.hooks.add(h)
+}
+
+// hookSets are sets of hooks, which the background may ask while one is added: of
+// a user who was made before the routes.
+type hookSets[U User] struct {
+	mu  sync.Mutex
+	now atomic.Pointer[[]Hooks[U]]
+}
+
+func (s *hookSets[U]) all() []Hooks[U] {
+	if sets := s.now.Load(); sets != nil {
+		return *sets
+	}
+	return nil
+}
+
+func (s *hookSets[U]) add(h Hooks[U]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sets := append(slices.Clone(s.all()), h)
+	s.now.Store(&sets)
 }
 
 // eachHook asks the sets of hooks in order, until one has an error.
 func (m *Users[U]) eachHook(ask func(h Hooks[U]) error) error {
-	for _, h := range m.hooks {
+	for _, h := range m.hooks.all() {
 		if err := ask(h); err != nil {
 			return err
 		}
@@ -142,7 +165,7 @@ func (m *Users[U]) eachHook(ask func(h Hooks[U]) error) error {
 
 // sharesRegistration reports whether any hook needs registration's transaction.
 func (m *Users[U]) sharesRegistration() bool {
-	return slices.ContainsFunc(m.hooks, func(h Hooks[U]) bool { return h.DuringRegister != nil })
+	return slices.ContainsFunc(m.hooks.all(), func(h Hooks[U]) bool { return h.DuringRegister != nil })
 }
 
 func (m *Users[U]) duringRegister(ctx context.Context, u U) error {
@@ -155,7 +178,7 @@ func (m *Users[U]) duringRegister(ctx context.Context, u U) error {
 }
 
 func (m *Users[U]) afterRegister(ctx context.Context, u U) {
-	for _, h := range m.hooks {
+	for _, h := range m.hooks.all() {
 		if h.AfterRegister != nil {
 			h.AfterRegister(ctx, u)
 		}
@@ -181,7 +204,7 @@ func (m *Users[U]) checkPassword(ctx context.Context, u U, password string) erro
 
 // welcomes reports whether anybody is greeted.
 func (m *Users[U]) welcomes() bool {
-	return slices.ContainsFunc(m.hooks, func(h Hooks[U]) bool { return h.Welcome != nil })
+	return slices.ContainsFunc(m.hooks.all(), func(h Hooks[U]) bool { return h.Welcome != nil })
 }
 
 func (m *Users[U]) welcome(ctx context.Context, u U, verify Token) error {
@@ -218,7 +241,7 @@ func (m *Users[U]) afterReuse(ctx context.Context, s Session) {
 		m.cfg.Logger.WarnContext(ctx, "authn: a refresh token was used again", slog.String("user", s.Subject), slog.Any("error", err))
 		return
 	}
-	for _, h := range m.hooks {
+	for _, h := range m.hooks.all() {
 		if h.AfterReuse != nil {
 			h.AfterReuse(ctx, u, s)
 		}
@@ -226,7 +249,7 @@ func (m *Users[U]) afterReuse(ctx context.Context, s Session) {
 }
 
 func (m *Users[U]) afterUpdate(ctx context.Context, u U, changed Changed) {
-	for _, h := range m.hooks {
+	for _, h := range m.hooks.all() {
 		if h.AfterUpdate != nil {
 			h.AfterUpdate(ctx, u, changed)
 		}
@@ -243,7 +266,7 @@ func (m *Users[U]) afterRequestVerify(ctx context.Context, u U, token Token) err
 }
 
 func (m *Users[U]) afterVerify(ctx context.Context, u U) {
-	for _, h := range m.hooks {
+	for _, h := range m.hooks.all() {
 		if h.AfterVerify != nil {
 			h.AfterVerify(ctx, u)
 		}
@@ -260,7 +283,7 @@ func (m *Users[U]) afterForgotPassword(ctx context.Context, u U, token Token) er
 }
 
 func (m *Users[U]) afterResetPassword(ctx context.Context, u U) {
-	for _, h := range m.hooks {
+	for _, h := range m.hooks.all() {
 		if h.AfterResetPassword != nil {
 			h.AfterResetPassword(ctx, u)
 		}
@@ -269,7 +292,7 @@ func (m *Users[U]) afterResetPassword(ctx context.Context, u U) {
 
 // notifies reports whether anybody is told anything.
 func (m *Users[U]) notifies() bool {
-	return slices.ContainsFunc(m.hooks, func(h Hooks[U]) bool { return h.Notify != nil })
+	return slices.ContainsFunc(m.hooks.all(), func(h Hooks[U]) bool { return h.Notify != nil })
 }
 
 func (m *Users[U]) notify(ctx context.Context, u U, notice Notice) error {
@@ -291,7 +314,7 @@ func (m *Users[U]) beforeDelete(ctx context.Context, u U) error {
 }
 
 func (m *Users[U]) afterDelete(ctx context.Context, u U) {
-	for _, h := range m.hooks {
+	for _, h := range m.hooks.all() {
 		if h.AfterDelete != nil {
 			h.AfterDelete(ctx, u)
 		}

@@ -19,7 +19,7 @@ type Users[U User] struct {
 	store    Store[U]
 	backends []Backend
 	sessions []SessionStore // of the backends
-	hooks    []Hooks[U]
+	hooks    hookSets[U]
 	recaller Recaller[U] // nil where the store keeps no users for guards
 	joined   *joiner[U]  // nil where loads are not joined
 	runner   *runner
