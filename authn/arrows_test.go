@@ -77,7 +77,7 @@ func TestArrowsPointDown(t *testing.T) {
 		"userdb/notify":              {"userdb"},
 		"authn/linked":               {"authn"},
 		"backends":                   {"authn", "strategies/jwt"},
-		"routes":                     {"authn"},
+		"routes":                     {"authn", "authn/linked"},
 		"routes/pages":               {"authn", "routes"},
 		"routes/swaggerui":           {"routes"},
 		"routes/openapi":             {"authn", "routes"},

@@ -84,25 +84,31 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 	if err != nil {
 		return nil, err
 	}
-	attempt, err := f.limits.login(r, username)
+	from, find := f.knownDevice(r, func(ctx context.Context) (U, error) { return f.cfg.FindLogin(ctx, username) })
+	attempt, err := f.limits.login(r, username, from)
 	if err != nil {
 		return nil, err
 	}
-	find := func(ctx context.Context) (U, error) { return f.cfg.FindLogin(ctx, username) }
+	defer attempt.End()
 	u, err := f.users.AuthenticateWith(r.Context(), find, password)
 	if err != nil {
 		if !errors.Is(err, authn.ErrBadCredentials) {
-			attempt.takeBack() // nothing was learnt
+			attempt.TakeBack() // nothing was learnt
 		}
 		return nil, loginError(err)
 	}
 	res, err := f.users.Login(r.Context(), backend, u, authn.MethodPassword)
-	if err == nil || errors.Is(err, authn.ErrUnavailable) {
-		attempt.takeBack() // what a gate refuses counts: it may be a second factor
-	}
 	if err != nil {
+		if errors.Is(err, authn.ErrUnavailable) {
+			attempt.TakeBack() // what a gate refuses counts: it may be a second factor
+		}
 		return nil, loginError(err)
 	}
+	attempt.Succeed()
+	if res.Header = res.Header.Clone(); res.Header == nil { // it may be the transport's own
+		res.Header = http.Header{}
+	}
+	f.setDevice(res.Header, r, u)
 	return res, nil
 }
 

@@ -1,58 +1,71 @@
 package routes
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/echo-users/echo-users/authn"
 )
+
+func mustLimit(t *testing.T, cfg Limits) *limiter {
+	t.Helper()
+	l, err := newLimiter(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
 
 // An address beyond its limit can't have an account's failures forgotten by
 // naming very many others.
-func TestRefusedAddressesMakeNoBuckets(t *testing.T) {
-	l := newLimiter(Limits{LoginAddress: Limit{Burst: 5}})
+func TestRefusedAddressesMakeNoKeys(t *testing.T) {
+	asked := &asked{LimitStore: new(authn.MemoryLimits), keys: map[authn.LimitKey]bool{}}
+	l := mustLimit(t, Limits{LoginAddress: Limit{Burst: 5}, Store: asked, Devices: Devices{Skip: true}})
 	r := httptest.NewRequest("POST", "/", nil)
 	for i := range 50 {
-		_, _ = l.login(r, fmt.Sprint(i))
+		a, _ := l.login(r, fmt.Sprint(i), device{})
+		a.End()
 	}
-	if n := len(l.loginAccount.newer); n != 5 {
-		t.Errorf("%d accounts are remembered, want those of the 5 attempts", n)
+	if n := len(asked.keys); n != 1+5 {
+		t.Errorf("%d keys, want the address and 5 accounts", n)
 	}
 }
 
-func TestBucketsAreBounded(t *testing.T) {
-	b := newBuckets(Limit{1, time.Hour})
-	now := time.Now()
-	b.of("ann").AllowN(now, 1)
-	for i := range 3 * maxBuckets {
-		b.of(fmt.Sprint(i))
-		if i%1000 == 0 && b.of("ann").AllowN(now, 1) {
-			t.Fatalf("what is in use was forgotten after %d others", i)
-		}
-	}
-	if n := len(b.newer) + len(b.older); n > 2*maxBuckets {
-		t.Errorf("%d buckets", n)
-	}
+// asked notes the keys that are taken from.
+type asked struct {
+	authn.LimitStore
+	keys map[authn.LimitKey]bool
+}
+
+func (a *asked) Take(ctx context.Context, key authn.LimitKey, limit Limit, now time.Time) (time.Duration, error) {
+	a.keys[key] = true
+	return a.LimitStore.Take(ctx, key, limit, now)
 }
 
 // What is given back is never more than was taken.
 func TestTakingBackStopsAtTheBurst(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	l := newLimiter(Limits{LoginAccount: Limit{Burst: 3, Every: time.Minute}, LoginAddress: Limit{Burst: 100}, Now: func() time.Time { return now }})
+	l := mustLimit(t, Limits{LoginAccount: Limit{Burst: 3, Every: time.Minute}, LoginAddress: Limit{Burst: 100}, Now: func() time.Time { return now }})
 	r := httptest.NewRequest("POST", "/", nil)
 	for range 20 {
-		a, err := l.login(r, "ann")
+		a, err := l.login(r, "ann", device{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.takeBack()
+		a.TakeBack()
 	}
 	allowed := 0
 	for range 20 {
-		if _, err := l.login(r, "ann"); err == nil {
+		a, err := l.login(r, "ann", device{})
+		if err == nil {
 			allowed++
 		}
+		a.End()
 	}
 	if allowed != 3 {
 		t.Errorf("%d attempts, want 3", allowed)

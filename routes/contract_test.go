@@ -2,6 +2,7 @@ package routes_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/labstack/echo/v4"
@@ -28,8 +30,20 @@ import (
 // and strict, which takes verified users alone.
 type site struct {
 	*testing.T
-	url   string
-	users *authn.Users[*userdb.User]
+	url    string
+	users  *authn.Users[*userdb.User]
+	hasher *countingHasher
+}
+
+// countingHasher counts the passwords that are looked at.
+type countingHasher struct {
+	password.Hasher
+	checks atomic.Int64
+}
+
+func (h *countingHasher) Verify(ctx context.Context, password, hash string) (match, outdated bool, err error) {
+	h.checks.Add(1)
+	return h.Hasher.Verify(ctx, password, hash)
 }
 
 func newSite(t *testing.T, db *gorm.DB) *site {
@@ -57,7 +71,8 @@ func serveSite(t *testing.T, db *gorm.DB, cfg authn.Config, routing routes.Confi
 	if err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Passwords = &password.Hasher{Params: password.Params{Memory: 64, Time: 1}}
+	hasher := &countingHasher{Hasher: password.Hasher{Params: password.Params{Memory: 64, Time: 1}}}
+	cfg.Passwords = hasher
 	cfg.PasswordPolicy = authn.MinLength(3)
 	users, err := authn.New(store, cfg, list...)
 	if err != nil {
@@ -72,7 +87,7 @@ func serveSite(t *testing.T, db *gorm.DB, cfg authn.Config, routing routes.Confi
 	factory.All().Mount(e)
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
-	return &site{t, server.URL, users}
+	return &site{t, server.URL, users, hasher}
 }
 
 // reply is an answer, its body as text.

@@ -1,42 +1,70 @@
 package routes
 
 import (
-	"crypto/sha256"
-	"fmt"
-	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
-	"golang.org/x/time/rate"
 
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/linked"
 )
 
-// Limits bounds, in this process, how often passwords are tried and mails are
-// asked for. Beyond a limit the answer is 429 with Retry-After, for accounts
-// that don't exist as for those that do. A log-in that succeeds counts for
-// nothing, so that many people behind one address log in freely.
+// Limits bounds how often passwords and tokens are tried, and mails and
+// accounts asked for. Beyond a limit the answer is 429 with Retry-After, for
+// accounts that don't exist as for those that do, before any password is looked
+// at. What is tried counts where it fails, and no success takes a failure back
+// from an address.
+//
+// Limits are counted by the name of a route, never by its path; by the account,
+// in any spelling of its name; and by the client's address, of which an IPv6
+// one counts with its /64, and once more with its /48.
 type Limits struct {
 	// Skip turns the limits off, where something else has them.
 	Skip bool
 
-	// LoginAccount bounds the failed log-ins at one account. Defaults to 10,
-	// and one more each 30 seconds.
+	// LoginAccount bounds the failed log-ins at one account: those from each
+	// address from which it has logged in during the last 30 days by themselves,
+	// and those from everywhere else together. Defaults to 5, and one more after
+	// 30 seconds, a minute, and so on up to 15 minutes. A log-in from there ends
+	// it, and a reset of the password ends that of everywhere else.
 	LoginAccount Limit
-	// LoginAddress bounds the failed log-ins from one address. Defaults to 20,
-	// and one more each 10 seconds.
+	// LoginDevice bounds the failed log-ins from one device that the account is
+	// known on ([Devices]); and attempts at the current password, or at a second
+	// factor ([Factory.Guess]), by who has a credential. Defaults to 10, and one
+	// more after 30 seconds, a minute, and so on up to 15 minutes.
+	LoginDevice Limit
+	// LoginAddress bounds the failed log-ins from one address, but for those of
+	// known devices. Defaults to 20, and one more each 30 seconds.
 	LoginAddress Limit
-	// MailAccount bounds the mails to one account. Defaults to 3, and one more
-	// each 5 minutes.
+	// MailAccount bounds the mails to one account, and how often a user changes
+	// their own address. Defaults to 3, and one more each 5 minutes.
 	MailAccount Limit
 	// MailAddress bounds the requests for mails from one address. Defaults to
 	// 10, and one more each minute.
 	MailAddress Limit
+	// RegisterAddress bounds the registrations from one address. Defaults to 30,
+	// and one more each 20 seconds.
+	RegisterAddress Limit
+	// TokenAddress bounds what fails from one address at each of the routes that
+	// take a mailed or a refresh token. Defaults to 30, and one more each 10
+	// seconds.
+	TokenAddress Limit
+	// RequestAddress bounds the requests from one address at each of the routes
+	// that only cost something: revocation, and those of [Factory.Limited].
+	// Defaults to 100, and one more each second.
+	RequestAddress Limit
+
+	// Store counts, for all processes together. Defaults to this process alone.
+	// While it is away, this process counts for itself, beginning with what it
+	// has seen. It needs Devices.Keys, or Devices.Skip.
+	Store authn.LimitStore
+
+	// Devices says how the devices are known on which people log in.
+	Devices Devices
 
 	// ClientAddress returns the address that a request comes from, for limits
 	// and for lists of sessions. Defaults to that of the connection: behind a proxy, all requests come from there. Then
@@ -50,6 +78,33 @@ type Limits struct {
 	Now func() time.Time
 }
 
+// Limit is so many at once, and one more each interval, or after a delay that
+// grows.
+type Limit = authn.Limit
+
+// Devices says how a device is known: by a cookie that the answer to a log-in
+// with a password sets, and to a reset, so that a person logs in while others
+// have their account locked elsewhere. It is sealed, bound to the user and the
+// generation of their credentials, and opens nothing by itself.
+type Devices struct {
+	// Skip sets no cookie, and reads none.
+	Skip bool
+	// SkipAddresses has no address known either. Who shares one with somebody
+	// can tell that they log in there.
+	SkipAddresses bool
+	// Keys seal the cookie. Defaults to a random key of this process: then a
+	// device is unknown to other processes, and after a restart.
+	Keys *linked.Keys
+	// CookieName defaults to "__Host-device".
+	CookieName string
+	// Lifetime is how long a device is known after a log-in there. Defaults to
+	// 180 days.
+	Lifetime time.Duration
+	// InsecureHTTP lets the cookie travel without TLS, for development, and
+	// CookieName default to "device".
+	InsecureHTTP bool
+}
+
 func (l Limits) clientAddress(r *http.Request) string {
 	if l.ClientAddress == nil {
 		return r.RemoteAddr
@@ -57,108 +112,33 @@ func (l Limits) clientAddress(r *http.Request) string {
 	return l.ClientAddress(r)
 }
 
-// Limit is so many at once, and one more each interval.
-type Limit struct {
-	Burst int
-	Every time.Duration
-}
-
-func (l Limit) or(fallback Limit) Limit {
-	if l.Burst <= 0 {
-		l.Burst = fallback.Burst
+// withDefaults fills in what is not set.
+func (l Limits) withDefaults() Limits {
+	const most = 15 * time.Minute
+	for limit, fallback := range map[*Limit]Limit{
+		&l.LoginAccount:    {Burst: 5, Every: 30 * time.Second, Most: most},
+		&l.LoginDevice:     {Burst: 10, Every: 30 * time.Second, Most: most},
+		&l.LoginAddress:    {Burst: 20, Every: 30 * time.Second},
+		&l.MailAccount:     {Burst: 3, Every: 5 * time.Minute},
+		&l.MailAddress:     {Burst: 10, Every: time.Minute},
+		&l.RegisterAddress: {Burst: 30, Every: 20 * time.Second},
+		&l.TokenAddress:    {Burst: 30, Every: 10 * time.Second},
+		&l.RequestAddress:  {Burst: 100, Every: time.Second},
+	} {
+		if limit.Burst <= 0 {
+			limit.Burst = fallback.Burst
+		}
+		if limit.Every <= 0 {
+			limit.Every = fallback.Every
+		}
+		if limit.Most <= 0 {
+			limit.Most = fallback.Most
+		}
 	}
-	if l.Every <= 0 {
-		l.Every = fallback.Every
-	}
-	return l
-}
-
-// limiter counts. A nil one limits nothing.
-type limiter struct {
-	loginAccount, loginAddress, mailAccount, mailAddress *buckets
-
-	clientAddress func(*http.Request) string
-	now           func() time.Time
-}
-
-func newLimiter(cfg Limits) *limiter {
-	if cfg.Skip {
-		return nil
-	}
-	l := &limiter{
-		loginAccount:  newBuckets(cfg.LoginAccount.or(Limit{10, 30 * time.Second})),
-		loginAddress:  newBuckets(cfg.LoginAddress.or(Limit{20, 10 * time.Second})),
-		mailAccount:   newBuckets(cfg.MailAccount.or(Limit{3, 5 * time.Minute})),
-		mailAddress:   newBuckets(cfg.MailAddress.or(Limit{10, time.Minute})),
-		clientAddress: cfg.clientAddress,
-		now:           cfg.Now,
-	}
-	if l.now == nil {
-		l.now = time.Now
+	if l.Now == nil {
+		l.Now = time.Now
 	}
 	return l
-}
-
-// attempt is what a log-in has taken from its limits.
-type attempt struct {
-	limiter *limiter
-	taken   []*rate.Limiter
-}
-
-// takeBack is for an attempt that shall not count.
-func (a attempt) takeBack() {
-	for _, bucket := range a.taken {
-		bucket.AllowN(a.limiter.now(), -1) // never beyond the burst
-	}
-}
-
-// login takes a log-in from its limits, or returns a 429.
-func (l *limiter) login(r *http.Request, account string) (attempt, error) {
-	if l == nil {
-		return attempt{}, nil
-	}
-	a := attempt{limiter: l}
-	err := a.take(l.loginAddress, l.address(r))
-	if err == nil {
-		err = a.take(l.loginAccount, accountKey(account))
-	}
-	return a, err
-}
-
-// mail takes a request for a mail from its limits, or returns a 429.
-func (l *limiter) mail(r *http.Request, account string) error {
-	if l == nil {
-		return nil
-	}
-	a := attempt{limiter: l}
-	err := a.take(l.mailAddress, l.address(r))
-	if err == nil {
-		err = a.take(l.mailAccount, accountKey(account))
-	}
-	return err
-}
-
-// take takes one from a key's bucket, or gives back what was taken before. An
-// address comes first: whoever is beyond its limit makes no new buckets, and
-// so has none forgotten.
-func (a *attempt) take(from *buckets, key string) error {
-	bucket, now := from.of(key), a.limiter.now()
-	if !bucket.AllowN(now, 1) {
-		a.takeBack()
-		return tooMany(bucket, now)
-	}
-	a.taken = append(a.taken, bucket)
-	return nil
-}
-
-// tooMany is the 429 (RFC 6585 §4).
-func tooMany(bucket *rate.Limiter, now time.Time) error {
-	wait := (1 - bucket.TokensAt(now)) / float64(bucket.Limit())
-	return &authn.HTTPError{
-		Status: http.StatusTooManyRequests,
-		Detail: http.StatusText(http.StatusTooManyRequests),
-		Header: http.Header{"Retry-After": {fmt.Sprint(max(1, int(math.Ceil(wait))))}},
-	}
 }
 
 // accountKey is one for all spellings that a look-up takes for one address.
@@ -171,58 +151,24 @@ func accountKey(typed string) string {
 // maxAccount is the longest address that is told from others, in bytes.
 const maxAccount = 320
 
-// address is one for all addresses that one client has at its disposal: an
-// IPv6 network of 64 bits (RFC 4291 §2.5.4) is somebody's home.
-func (l *limiter) address(r *http.Request) string {
-	text := l.clientAddress(r)
-	if host, _, err := net.SplitHostPort(text); err == nil {
-		text = host
+// networks are one for all addresses that one client has at its disposal, and
+// the IPv6 one around it or nothing: 64 bits are somebody's home (RFC 4291
+// §2.5.4), but a whole site has 48 (RFC 6177 §2), and can be had for little.
+func networks(address string) (home, site string) {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
 	}
-	address, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	ip, err := netip.ParseAddr(strings.Trim(address, "[]"))
 	if err != nil {
-		return text
+		return address, ""
 	}
-	address = address.Unmap().WithZone("")
-	if address.Is6() {
-		network, _ := address.Prefix(64)
-		return network.String()
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String(), ""
 	}
-	return address.String()
-}
-
-// maxBuckets is how many keys of a kind are remembered at least, and half of
-// how many at most.
-const maxBuckets = 1 << 16
-
-// buckets has a bucket for each key that was used lately: when the newer half
-// is full, the older half is forgotten.
-type buckets struct {
-	limit Limit
-
-	mu           sync.Mutex
-	newer, older map[[sha256.Size]byte]*rate.Limiter
-}
-
-func newBuckets(limit Limit) *buckets {
-	return &buckets{limit: limit, newer: map[[sha256.Size]byte]*rate.Limiter{}}
-}
-
-// of returns the bucket of a text, of which the hash alone is remembered: it
-// may be long, and a part of something longer.
-func (b *buckets) of(text string) *rate.Limiter {
-	key := sha256.Sum256([]byte(text))
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if bucket, ok := b.newer[key]; ok {
-		return bucket
+	of := func(bits int) string {
+		prefix, _ := ip.Prefix(bits)
+		return prefix.String()
 	}
-	bucket, ok := b.older[key]
-	if !ok {
-		bucket = rate.NewLimiter(rate.Every(b.limit.Every), b.limit.Burst)
-	}
-	if len(b.newer) >= maxBuckets {
-		b.older, b.newer = b.newer, map[[sha256.Size]byte]*rate.Limiter{}
-	}
-	b.newer[key] = bucket
-	return bucket
+	return of(64), of(48)
 }

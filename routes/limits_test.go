@@ -1,55 +1,102 @@
 package routes_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/authntest"
+	"github.com/echo-users/echo-users/authn/linked"
 	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/userdb"
 )
 
 // byHeader has each request come from the address that a test says.
 func byHeader(r *http.Request) string { return r.Header.Get("X-Test-Address") }
 
-func (s *site) loginFrom(address, email, password string) reply {
+func newLimitSite(t *testing.T, limits routes.Limits) *mailSite {
+	t.Helper()
+	limits.ClientAddress = byHeader
+	return newMailSite(t, testdb.SQLite(t), testdb.Secrets{}, limits)
+}
+
+func (s *site) loginFrom(address, email, password string, headers ...string) reply {
 	s.Helper()
 	form := url.Values{"username": {email}, "password": {password}}.Encode()
-	return s.do(http.MethodPost, "/auth/jwt/login", form, "Content-Type", "application/x-www-form-urlencoded", "X-Test-Address", address)
+	return s.do(http.MethodPost, "/auth/jwt/login", form, append(headers, "Content-Type", "application/x-www-form-urlencoded", "X-Test-Address", address)...)
+}
+
+// device returns the cookie of a known device that an answer sets, or nothing.
+func (r reply) device() string {
+	for _, line := range r.header["Set-Cookie"] {
+		if strings.HasPrefix(line, "__Host-device=") {
+			pair, _, _ := strings.Cut(line, ";")
+			return pair
+		}
+	}
+	return ""
+}
+
+func address(i int) string { return fmt.Sprintf("198.51.%d.%d", 100+i/250, 1+i%250) }
+
+// lock has an account locked from many addresses.
+func (s *mailSite) lock(email string) {
+	s.Helper()
+	for i := range 6 {
+		got := s.loginFrom(address(1000+i), email, "wrong")
+		if i == 5 {
+			s.has("locked", got, 429, `{"detail":"Too Many Requests"}`)
+		}
+	}
 }
 
 func TestLogInsAreLimited(t *testing.T) {
-	s := newMailSite(t, testdb.SQLite(t), testdb.Secrets{}, routes.Limits{ClientAddress: byHeader})
+	s := newLimitSite(t, routes.Limits{})
 	s.register("ann@example.com")
-	address := func(i int) string { return fmt.Sprintf("192.0.2.%d", i) }
-
 	for _, email := range []string{"ann@example.com", "nobody@example.com"} {
-		for i := range 10 {
-			spelling := []string{email, strings.ToUpper(email), " " + email}[i%3]
+		waits := []string{}
+		for i := range 5 {
+			spelling := []string{email, strings.ToUpper(email), " " + email, strings.Replace(email, "e", "ｅ", 1)}[i%4]
 			s.has("guess", s.loginFrom(address(i), spelling, "wrong"), 400, "LOGIN_BAD_CREDENTIALS")
 		}
-		got := s.loginFrom(address(100), email, "secret")
-		s.has("beyond the limit of "+email, got, 429, `{"detail":"Too Many Requests"}`)
-		if wait, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || wait != 30 {
-			t.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
+		for i := range 7 {
+			got := s.loginFrom(address(100+i), email, "secret")
+			s.has("beyond the limit of "+email, got, 429, `{"detail":"Too Many Requests"}`)
+			waits = append(waits, got.header.Get("Retry-After"))
+			wait, err := time.ParseDuration(waits[i] + "s")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.clock.Advance(wait)
+			s.has("another guess", s.loginFrom(address(200+i), email, "wrong"), 400, "LOGIN_BAD_CREDENTIALS")
+		}
+		if got := fmt.Sprint(waits); got != "[30 60 120 240 480 900 900]" {
+			t.Errorf("%s: Retry-After: %v", email, got)
 		}
 	}
-	s.clock.Advance(30 * time.Second)
-	for range 30 { // each gives back what it took
-		s.has("rightly", s.loginFrom(address(100), "ann@example.com", "secret"), 200, "")
+	s.clock.Advance(15 * time.Minute)
+	for range 30 { // none counts
+		s.has("rightly", s.loginFrom(address(0), "ann@example.com", "secret"), 200, "")
 	}
-	s.has("a guess", s.loginFrom(address(101), "ann@example.com", "wrong"), 400, "")
-	s.has("another", s.loginFrom(address(102), "ann@example.com", "wrong"), 429, "")
+	for i := range 4 {
+		s.has("a guess", s.loginFrom(address(300+i), "ann@example.com", "wrong"), 400, "")
+	}
+	s.has("rightly", s.loginFrom(address(301), "ann@example.com", "secret"), 200, "")
+	s.has("a guess after it", s.loginFrom(address(310), "ann@example.com", "wrong"), 400, "")
 }
 
 func TestAddressesAreLimited(t *testing.T) {
-	s := newMailSite(t, testdb.SQLite(t), testdb.Secrets{}, routes.Limits{ClientAddress: byHeader})
+	s := newLimitSite(t, routes.Limits{})
 	guess := func(i int, address string) int {
 		return s.loginFrom(address, fmt.Sprintf("user%d@example.com", i), "wrong").status
 	}
@@ -59,7 +106,7 @@ func TestAddressesAreLimited(t *testing.T) {
 		}
 	}
 	for address, want := range map[string]int{
-		"2001:db8::ffff": 429, "2001:db8:0:1::1": 400, "192.0.2.1:80": 400, "::ffff:192.0.2.9": 400, "@": 400, "": 400,
+		"2001:db8::ffff": 429, "2001:db8:0:1::1": 429, "2001:db8:1::1": 400, "192.0.2.1:80": 400, "::ffff:192.0.2.9": 400, "@": 400, "": 400,
 	} {
 		if got := guess(100, address); got != want {
 			t.Errorf("%s: %d, want %d", address, got, want)
@@ -71,6 +118,231 @@ func TestAddressesAreLimited(t *testing.T) {
 	if got := guess(300, "192.0.2.7:100"); got != 429 {
 		t.Errorf("one IPv4 address in three spellings: %d", got)
 	}
+}
+
+// Who has an account of their own, logs in to it between guesses at others.
+func TestASuccessTakesNothingBackFromAnAddress(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("mallory@example.com")
+	checked := 0
+	for i := range 100 {
+		if s.loginFrom("192.0.2.1", fmt.Sprintf("user%d@example.com", i), "wrong").status == 400 {
+			checked++
+		}
+		s.loginFrom("192.0.2.1", "mallory@example.com", "secret")
+	}
+	if checked != 20 {
+		t.Errorf("%d guesses, want 20", checked)
+	}
+}
+
+// The owner gets in on a device that is known while others have the account
+// locked; nobody else does by such a cookie.
+func TestAKnownDeviceGetsIn(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	s.register("bob@example.com")
+	first := s.loginFrom("192.0.2.1", "ann@example.com", "secret")
+	line := strings.Join(first.header["Set-Cookie"], "\n")
+	for _, want := range []string{"; Path=/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("%s, want %s", line, want)
+		}
+	}
+	device, bobs := first.device(), s.loginFrom("192.0.2.2", "bob@example.com", "secret").device()
+	s.lock("ann@example.com")
+	s.has("unknown", s.loginFrom("192.0.2.77", "ann@example.com", "secret"), 429, "")
+	for i := range 20 {
+		s.has("known", s.loginFrom(address(i), "Ann@Example.com", "secret", "Cookie", device), 200, "")
+	}
+	s.has("unknown still", s.loginFrom("192.0.2.77", "ann@example.com", "secret"), 429, "")
+	for what, cookie := range map[string]string{
+		"bob's": bobs, "altered": device[:len(device)-2] + "AA", "nothing": "__Host-device=", "no seal": "__Host-device=v1.AAAA",
+		"long": "__Host-device=" + strings.Repeat("A", 9000), "many": strings.Repeat("__Host-device=x; ", 20) + device,
+	} {
+		s.has(what, s.loginFrom("192.0.2.78", "ann@example.com", "secret", "Cookie", cookie), 429, "")
+	}
+	s.has("two", s.loginFrom("192.0.2.78", "ann@example.com", "secret", "Cookie", bobs+"; "+device), 429, "")
+	s.clock.Advance(180 * 24 * time.Hour)
+	s.lock("ann@example.com")
+	s.has("too old", s.loginFrom("192.0.2.79", "ann@example.com", "secret", "Cookie", device), 429, "")
+}
+
+// A device has failures of its own, however often its cookie was copied, and
+// those of no other.
+func TestKnownDevicesAreLimited(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	phone := s.loginFrom("192.0.2.1", "ann@example.com", "secret").device()
+	laptop := s.loginFrom("192.0.2.1", "ann@example.com", "secret").device()
+	for i := range 10 {
+		s.has("a guess", s.loginFrom(address(i), "ann@example.com", "wrong", "Cookie", phone), 400, "")
+	}
+	got := s.loginFrom("192.0.2.1", "ann@example.com", "secret", "Cookie", phone)
+	s.has("beyond", got, 429, "")
+	if got.header.Get("Retry-After") != "30" {
+		t.Error(got.header)
+	}
+	s.has("the other device", s.loginFrom("192.0.2.1", "ann@example.com", "secret", "Cookie", laptop), 200, "")
+	s.has("somewhere else", s.loginFrom("203.0.113.1", "ann@example.com", "secret"), 200, "")
+	s.clock.Advance(30 * time.Second)
+	s.has("a right one", s.loginFrom("192.0.2.1", "ann@example.com", "secret", "Cookie", phone), 200, "")
+	s.has("which ends it", s.loginFrom("192.0.2.1", "ann@example.com", "wrong", "Cookie", phone), 400, "")
+}
+
+// A new password makes every device an unknown one.
+func TestADeviceIsOfAGeneration(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{Devices: routes.Devices{SkipAddresses: true}})
+	s.register("ann@example.com")
+	device := s.loginFrom("192.0.2.1", "ann@example.com", "secret").device()
+	other := "another"
+	s.update("ann@example.com", authn.Update[*userdb.User]{Password: &other})
+	s.lock("ann@example.com")
+	s.has("the old cookie", s.loginFrom("192.0.2.1", "ann@example.com", "another", "Cookie", device), 429, "")
+}
+
+// Who keeps no cookies is known by where they have logged in, for 30 days.
+func TestAKnownAddressGetsIn(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	s.has("once", s.loginFrom("2001:db8:1:2::7", "ann@example.com", "secret"), 200, "")
+	s.lock("ann@example.com")
+	for range 3 {
+		s.has("from there", s.loginFrom("2001:db8:1:2::9", "ANN@example.com", "secret"), 200, "")
+	}
+	for range 5 {
+		s.has("a guess from there", s.loginFrom("2001:db8:1:2::9", "ann@example.com", "wrong"), 400, "")
+	}
+	s.has("the sixth", s.loginFrom("2001:db8:1:2::9", "ann@example.com", "secret"), 429, "")
+	s.has("beside it", s.loginFrom("2001:db8:1:3::9", "ann@example.com", "secret"), 429, "")
+	s.clock.Advance(30 * 24 * time.Hour)
+	s.lock("ann@example.com")
+	s.has("too long ago", s.loginFrom("2001:db8:1:2::9", "ann@example.com", "secret"), 429, "")
+}
+
+// A reset ends the lock, and who has done it gets in while others go on.
+func TestAResetGetsIn(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{Devices: routes.Devices{SkipAddresses: true}})
+	s.register("ann@example.com")
+	s.lock("ann@example.com")
+	got := s.reset(s.ask("/auth/forgot-password", "ann@example.com"), "new secret")
+	s.has("reset", got, 200, "null")
+	s.has("unlocked", s.loginFrom("192.0.2.1", "ann@example.com", "wrong"), 400, "")
+	s.lock("ann@example.com")
+	s.has("unknown", s.loginFrom("192.0.2.1", "ann@example.com", "new secret"), 429, "")
+	s.has("who has done it", s.loginFrom("192.0.2.1", "ann@example.com", "new secret", "Cookie", got.device()), 200, "")
+}
+
+// Where an attacker sits at the owner's address, a reset there ends that lock,
+// too.
+func TestAResetAtAKnownAddressGetsIn(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	s.has("once", s.loginFrom("192.0.2.1", "ann@example.com", "secret"), 200, "")
+	for range 5 {
+		s.has("a guess", s.loginFrom("192.0.2.1", "ann@example.com", "wrong"), 400, "")
+	}
+	s.has("locked there", s.loginFrom("192.0.2.1", "ann@example.com", "secret"), 429, "")
+	body := fmt.Sprintf(`{"token":%q,"password":"new secret"}`, s.ask("/auth/forgot-password", "ann@example.com"))
+	s.has("reset", s.do("POST", "/auth/reset-password", body, "Content-Type", "application/json", "X-Test-Address", "192.0.2.1"), 200, "null")
+	s.has("unlocked", s.loginFrom("192.0.2.1", "ann@example.com", "new secret"), 200, "")
+}
+
+// attack sends 1,000 guesses, many at once. Every one claims another address, in
+// headers that nobody believes, and takes another way to the route.
+func (s *mailSite) attack(email func(i int) string, from func(i int) string) {
+	s.Helper()
+	paths := []string{"/auth/jwt/login", "/auth/cookie/login", "//auth/jwt/login", "/AUTH/JWT/LOGIN", "/auth/jwt/login/", "/auth//jwt/login", "/auth/./jwt/login", "/auth/jwt/login?x=1", "/%61uth/jwt/login"}
+	var group sync.WaitGroup
+	next := atomic.Int64{}
+	for range 50 {
+		group.Go(func() {
+			for i := int(next.Add(1)); i <= 1000; i = int(next.Add(1)) {
+				form := url.Values{"username": {email(i)}, "password": {fmt.Sprint("guess", i)}}.Encode()
+				got := s.do(http.MethodPost, paths[i%len(paths)], form, "Content-Type", "application/x-www-form-urlencoded",
+					"X-Test-Address", from(i), "X-Forwarded-For", address(i), "X-Real-IP", address(i), "Forwarded", "for="+address(i),
+					"X-Forwarded-Host", "evil.example.com", "True-Client-IP", address(i), "CF-Connecting-IP", address(i))
+				if got.status != 400 && got.status != 404 && got.status != 429 {
+					s.Errorf("%s: %d %s", paths[i%len(paths)], got.status, got.body)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestAThousandGuesses(t *testing.T) {
+	spellings := func(i int) string {
+		return []string{"ann@example.com", "ANN@example.com", " ann@example.com", "Ann@Example.Com\t"}[i%4]
+	}
+	accounts := func(i int) string { return fmt.Sprintf("user%d@example.com", i) }
+	for _, c := range []struct {
+		name        string
+		email, from func(i int) string
+	}{
+		{"at one account from anywhere", spellings, address},
+		{"at one account from the owner's address", spellings, func(int) string { return "192.0.2.1" }},
+		{"at one account from the Internet", spellings, func(i int) string { return fmt.Sprintf("2001:db8:%x:%x::%x", i, i, i) }},
+		{"at accounts from the owner's address", accounts, func(int) string { return "192.0.2.1" }},
+		{"at accounts from a home", accounts, func(i int) string { return fmt.Sprintf("[2001:db8:1:2:%x::%x]:%d", i, i, i+1) }},
+		{"at accounts from a site", accounts, func(i int) string { return fmt.Sprintf("2001:db8:1:%x:%x::1%%eth0", i, i) }},
+		{"at accounts from IPv4 in IPv6", accounts, func(i int) string {
+			return []string{"::ffff:203.0.113.9", "203.0.113.9:1", "[::ffff:cb00:7109]:1"}[i%3]
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newLimitSite(t, routes.Limits{})
+			s.register("ann@example.com")
+			device := s.loginFrom("192.0.2.1", "ann@example.com", "secret").device()
+			before := s.hasher.checks.Load()
+			stop, done := make(chan struct{}), make(chan int)
+			go func() { // the owner, all the time
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						done <- n
+						return
+					default:
+						s.has("the owner", s.loginFrom("192.0.2.1", "ann@example.com", "secret", "Cookie", device), 200, "")
+					}
+				}
+			}()
+			s.attack(c.email, c.from)
+			close(stop)
+			checks := int64(-<-done) + s.hasher.checks.Load() - before
+			if checks >= 25 || checks < 4 {
+				t.Errorf("%d passwords were looked at", checks)
+			}
+			s.has("the owner, after it", s.loginFrom("192.0.2.1", "ann@example.com", "secret", "Cookie", device), 200, "")
+			t.Logf("%d passwords were looked at", checks)
+		})
+	}
+}
+
+// Many guesses at once don't get past the limit that one after the other do.
+func TestGuessesAtOnce(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	before := s.hasher.checks.Load()
+	var group sync.WaitGroup
+	for range 100 {
+		group.Go(func() { s.loginFrom("192.0.2.1", "ann@example.com", "wrong") })
+	}
+	group.Wait()
+	if n := s.hasher.checks.Load() - before; n != 5 {
+		t.Errorf("%d of 100 guesses were looked at", n)
+	}
+}
+
+// Nobody is refused for logging in at the same moment as many others.
+func TestLogInsAtOnce(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	var group sync.WaitGroup
+	for range 60 {
+		group.Go(func() { s.has("rightly", s.loginFrom("192.0.2.1", "ann@example.com", "secret"), 200, "") })
+	}
+	group.Wait()
 }
 
 func TestMailsAreLimited(t *testing.T) {
@@ -94,21 +366,127 @@ func TestMailsAreLimited(t *testing.T) {
 	s.has("from one address", ask("/auth/forgot-password", "u11@example.com", "192.0.2.99"), 429, "")
 }
 
-// Many guesses at once don't get past the limit that one after the other do.
-func TestGuessesAtOnce(t *testing.T) {
-	s := newMailSite(t, testdb.SQLite(t), testdb.Secrets{}, routes.Limits{})
+// Each route that costs or tells something is bounded, by its own count.
+func TestOtherRoutesAreLimited(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
 	s.register("ann@example.com")
-	var tried atomic.Int64
-	var group sync.WaitGroup
-	for range 100 {
-		group.Go(func() {
-			if s.form("/auth/jwt/login", "username", "ann@example.com", "password", "wrong").status == 400 {
-				tried.Add(1)
-			}
-		})
+	token := s.login("jwt", "ann@example.com", "secret")
+	ask := func(method, path, body string) reply {
+		return s.do(method, path, body, "Content-Type", "application/json", "Authorization", "Bearer "+token, "X-Test-Address", "192.0.2.1")
 	}
-	group.Wait()
-	if n := tried.Load(); n != 10 {
-		t.Errorf("%d of 100 guesses were looked at", n)
+	for _, c := range []struct {
+		path, body  string
+		status, max int
+	}{
+		{"/auth/register", `{"email":"ann@example.com","password":"secret"}`, 400, 30},
+		{"/auth/verify", `{"token":"wrong"}`, 400, 30},
+		{"/auth/reset-password", `{"token":"wrong","password":"secret"}`, 400, 30},
+	} {
+		for range c.max {
+			s.has(c.path, ask("POST", c.path, c.body), c.status, "")
+		}
+		got := ask("POST", c.path, c.body)
+		s.has(c.path+" beyond", got, 429, `{"detail":"Too Many Requests"}`)
+		if got.header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+		s.has(c.path+" from elsewhere", s.do("POST", c.path, c.body, "Content-Type", "application/json", "X-Test-Address", "192.0.2.2"), c.status, "")
+	}
+	for i := range 3 { // mails go out
+		s.has("another address", ask("PATCH", "/users/me", fmt.Sprintf(`{"email":"ann%d@example.com"}`, i)), 200, "")
+	}
+	s.has("one too many", ask("PATCH", "/users/me", `{"email":"bob@example.com"}`), 429, "")
+	s.has("no change", ask("PATCH", "/users/me", `{"email":"ann2@example.com"}`), 200, "")
+}
+
+// What succeeds counts for nothing.
+func TestTokensThatAreRightCountForNothing(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{TokenAddress: routes.Limit{Burst: 2, Every: time.Hour}})
+	for i := range 5 {
+		email := fmt.Sprintf("user%d@example.com", i)
+		s.register(email)
+		s.has("verify", s.verify(s.ask("/auth/request-verify-token", email)), 200, "")
+	}
+}
+
+// failing is a store that is away while it is told so.
+type failing struct {
+	authn.MemoryLimits
+	away  atomic.Bool
+	asked atomic.Int64
+}
+
+func (f *failing) Take(ctx context.Context, key authn.LimitKey, limit routes.Limit, now time.Time) (time.Duration, error) {
+	f.asked.Add(1)
+	if f.away.Load() {
+		return 0, errors.New("away")
+	}
+	return f.MemoryLimits.Take(ctx, key, limit, now)
+}
+
+func newKeys(t *testing.T) *linked.Keys {
+	t.Helper()
+	keys, err := linked.NewKeys([]byte(strings.Repeat("k1", linked.KeySize/2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+// Processes share counts and devices; and a store that is away turns no limit
+// off, and nobody away.
+func TestAStoreOfLimits(t *testing.T) {
+	store := new(failing)
+	limits := routes.Limits{Store: store, Devices: routes.Devices{Keys: newKeys(t)}}
+	one := newLimitSite(t, limits)
+	one.register("ann@example.com")
+	device := one.loginFrom("192.0.2.1", "ann@example.com", "secret").device()
+	one.lock("ann@example.com")
+	one.has("the device", one.loginFrom("203.0.113.1", "ann@example.com", "secret", "Cookie", device), 200, "")
+
+	two := newLimitSite(t, limits) // of another database: unknown is as known
+	two.has("another process", two.loginFrom("203.0.113.7", "ann@example.com", "secret"), 429, "")
+
+	store.away.Store(true)
+	one.has("locked still", one.loginFrom("203.0.113.2", "ann@example.com", "secret"), 429, "")
+	one.has("the device still", one.loginFrom("203.0.113.2", "ann@example.com", "secret", "Cookie", device), 200, "")
+	before := store.asked.Load()
+	for range 5 {
+		one.has("counted here", one.loginFrom("203.0.113.3", "bob@example.com", "wrong"), 400, "")
+	}
+	one.has("counted here", one.loginFrom("203.0.113.3", "bob@example.com", "wrong"), 429, "")
+	if n := store.asked.Load() - before; n != 0 {
+		t.Errorf("a store that is away was asked %d times", n)
+	}
+	one.clock.Advance(3 * time.Second)
+	one.has("and again later", one.loginFrom("203.0.113.3", "carol@example.com", "wrong"), 400, "")
+	if n := store.asked.Load() - before; n != 1 {
+		t.Errorf("it was asked %d times", n)
+	}
+	store.away.Store(false)
+	one.clock.Advance(3 * time.Second)
+	one.has("there again", one.loginFrom("203.0.113.3", "dave@example.com", "wrong"), 400, "")
+	if n := store.asked.Load() - before; n < 3 {
+		t.Errorf("it was asked %d times", n)
+	}
+}
+
+func TestLimitsThatAreWrong(t *testing.T) {
+	users, err := authn.New(new(authntest.Memory), authn.Config{Logger: slog.New(slog.DiscardHandler)}, authntest.Impersonator{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for says, limits := range map[string]routes.Limits{
+		"needs Limits.Devices.Keys": {Store: new(authn.MemoryLimits)},
+		"at least a second":         {Devices: routes.Devices{Lifetime: time.Millisecond}},
+		"browsers refuse":           {Devices: routes.Devices{CookieName: "__Host-x", InsecureHTTP: true}},
+		"invalid":                   {Devices: routes.Devices{CookieName: "a b"}},
+	} {
+		if _, err := routes.New(users, routes.Config[*authntest.User]{Limits: limits}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want one that says %q", err, says)
+		}
+	}
+	if _, err := routes.New(users, routes.Config[*authntest.User]{Limits: routes.Limits{Store: new(authn.MemoryLimits), Devices: routes.Devices{Skip: true}}}); err != nil {
+		t.Error(err)
 	}
 }

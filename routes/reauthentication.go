@@ -13,8 +13,8 @@ import (
 // take an account over (OWASP ASVS 5.0, 6.2.3 and 7.5.1). One of the two will
 // do. The zero value asks for nothing, as fastapi-users.
 type Reauthentication struct {
-	// Password takes the current password, as "current_password". Attempts count
-	// as log-ins do ([Limits]).
+	// Password takes the current password, as "current_password". Attempts are
+	// limited as those of a known device are ([Limits]).
 	Password bool
 	// Fresh takes a credential of who has authenticated no longer ago
 	// ([authn.Fresh]).
@@ -46,9 +46,10 @@ func (f *Factory[U]) reauthenticate(r *http.Request, u U, up authn.Update[U], pa
 }
 
 func changesCredentials[U authn.User](u U, up authn.Update[U]) bool {
-	if up.Password != nil {
-		return true
-	}
+	return up.Password != nil || changesEmail(u, up)
+}
+
+func changesEmail[U authn.User](u U, up authn.Update[U]) bool {
 	if up.Email == nil {
 		return false
 	}
@@ -57,14 +58,18 @@ func changesCredentials[U authn.User](u U, up authn.Update[U]) bool {
 }
 
 func (f *Factory[U]) checkCurrentPassword(r *http.Request, u U, password string) error {
-	attempt, err := f.limits.login(r, u.AuthAccount().Email)
+	attempt, err := f.Guess(r, "password", u.AuthID())
 	if err != nil {
 		return err
 	}
-	err = f.users.VerifyPassword(r.Context(), u.AuthID(), password)
-	if !errors.Is(err, authn.ErrBadCredentials) {
-		attempt.takeBack()
-		return err
+	defer attempt.End()
+	switch err = f.users.VerifyPassword(r.Context(), u.AuthID(), password); {
+	case err == nil:
+		attempt.Succeed()
+	case errors.Is(err, authn.ErrBadCredentials):
+		return badRequest("UPDATE_USER_BAD_CURRENT_PASSWORD", err)
+	default:
+		attempt.TakeBack()
 	}
-	return badRequest("UPDATE_USER_BAD_CURRENT_PASSWORD", err)
+	return err
 }

@@ -35,7 +35,9 @@ func (f *Factory[U]) refresh(backend string, door authn.RefreshBackend, op Opera
 		}
 		return res.Write(w)
 	}
-	return Route{http.MethodPost, "/refresh", "auth:" + backend + ".refresh", f.limited(handler), &op}
+	op.Limited = f.limits != nil
+	name := "auth:" + backend + ".refresh"
+	return Route{http.MethodPost, "/refresh", name, f.limited(f.failing(name, handler)), &op}
 }
 
 // revoke returns POST /revoke (RFC 7009), where the backend can end tokens:
@@ -52,9 +54,11 @@ func (f *Factory[U]) revoke(backend string) Route {
 		res := authn.Response{Status: http.StatusOK}
 		return res.Write(w)
 	}
-	return Route{http.MethodPost, "/revoke", "auth:" + backend + ".revoke", f.limited(handler), &Operation{
+	name := "auth:" + backend + ".revoke"
+	return Route{http.MethodPost, "/revoke", name, f.limited(f.Limited(name, handler)), &Operation{
 		Summary: "Revoke a token of " + backend, Tag: "auth", Status: http.StatusOK,
-		Body: []Member{{Name: "token", Type: text, Required: true}},
+		Body:    []Member{{Name: "token", Type: text, Required: true}},
+		Limited: f.limits != nil,
 	}}
 }
 

@@ -14,6 +14,7 @@ func (f *Factory[U]) Register() List {
 			{Status: http.StatusBadRequest, Code: "REGISTER_USER_ALREADY_EXISTS"},
 			{Status: http.StatusBadRequest, Code: "REGISTER_INVALID_PASSWORD", Reasons: true},
 		}, f.cfg.Register.conflicts()...),
+		Limited: f.limits != nil,
 	}}}
 }
 
@@ -32,6 +33,9 @@ func (f *Factory[U]) register(w http.ResponseWriter, r *http.Request) error {
 	own := f.cfg.Register.read(body, &faults)
 	if len(faults) > 0 {
 		return faults.httpError()
+	}
+	if err := f.limits.register(r); err != nil {
+		return err
 	}
 	u, err := f.users.Register(r.Context(), *email, *password, own)
 	if err != nil {

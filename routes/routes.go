@@ -32,8 +32,8 @@ type Config[U authn.User] struct {
 	// PATCH /users/me. Defaults to nothing more than a credential.
 	Reauthenticate Reauthentication
 
-	// Limits bounds how often passwords are tried and mails are asked for. Its
-	// zero value has the defaults.
+	// Limits bounds how often passwords and tokens are tried, and mails and
+	// accounts asked for. Its zero value has the defaults.
 	Limits Limits
 
 	// FindLogin finds whom the "username" of a log-in names, with
@@ -146,7 +146,14 @@ func New[U authn.User](users *authn.Users[U], cfg Config[U]) (*Factory[U], error
 	if cfg.Read.make == nil {
 		cfg.Read = Output(func(u U) UserRead { return NewUserRead(u) })
 	}
-	f := &Factory[U]{users: users, cfg: cfg, limits: newLimiter(cfg.Limits)}
+	limits, err := newLimiter(cfg.Limits, users.Logger())
+	if err != nil {
+		return nil, err
+	}
+	f := &Factory[U]{users: users, cfg: cfg, limits: limits}
+	if limits != nil {
+		users.Use(authn.Hooks[U]{AfterResetPassword: f.unlock})
+	}
 	switch age := cfg.Reauthenticate.Fresh; {
 	case age < 0 || 0 < age && age < time.Second:
 		return nil, errors.New("routes: Reauthenticate.Fresh must be at least a second")

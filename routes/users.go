@@ -37,7 +37,7 @@ func (f *Factory[U]) Users() List {
 			Summary: "Change who is logged in", Tag: "users", Status: http.StatusOK, Answer: f.cfg.Read.t, Demands: &forUser,
 			Body:     slices.Concat(mine, f.cfg.Update.members()),
 			Problems: slices.Concat(refusedMine, f.cfg.Update.conflicts()),
-			Limited:  f.limits != nil && f.cfg.Reauthenticate.Password,
+			Limited:  f.limits != nil,
 		}},
 		{http.MethodGet, "/{id}", "users:user", f.guarded(superuser, f.getUser), &Operation{
 			Summary: "A user", Tag: "users", Status: http.StatusOK, Answer: f.cfg.Read.t, Demands: &forSuperuser,
@@ -154,6 +154,11 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 	if !privileged {
 		if err := f.reauthenticate(r, by, up, current); err != nil {
 			return err
+		}
+		if changesEmail(by, up) {
+			if err := f.limits.change(r, id); err != nil {
+				return err
+			}
 		}
 	}
 	u, err := f.users.Update(r.Context(), id, up)

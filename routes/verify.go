@@ -23,7 +23,7 @@ func (f *Factory[U]) Verify() List {
 			Null:    true,
 			Limited: f.limits != nil,
 		}},
-		{http.MethodPost, "/verify", "verify:verify", f.limited(f.verify), &Operation{
+		{http.MethodPost, "/verify", "verify:verify", f.limited(f.failing("verify:verify", f.verify)), &Operation{
 			Summary: "Verify an address by a mailed token",
 			Tag:     "auth",
 			Body:    []Member{tokenMember()},
@@ -33,6 +33,7 @@ func (f *Factory[U]) Verify() List {
 				{Status: http.StatusBadRequest, Code: "VERIFY_USER_BAD_TOKEN"},
 				{Status: http.StatusBadRequest, Code: "VERIFY_USER_ALREADY_VERIFIED"},
 			},
+			Limited: f.limits != nil,
 		}},
 	}
 }

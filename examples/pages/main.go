@@ -116,7 +116,9 @@ type pages struct {
 }
 
 func newServer(users *authn.Users[*user]) (*echo.Echo, error) {
-	factory, err := routes.New(users, routes.Config[*user]{})
+	factory, err := routes.New(users, routes.Config[*user]{
+		Limits: routes.Limits{Devices: routes.Devices{InsecureHTTP: true}}, // for plain HTTP, too
+	})
 	if err != nil {
 		return nil, err
 	}

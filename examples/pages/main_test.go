@@ -122,7 +122,7 @@ func (s site) member(email, password string) []*http.Cookie {
 		s.Fatal(a.Status, a.body)
 	}
 	a := s.login(email, password)
-	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "/members" || len(a.Cookies()) != 1 {
+	if a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "/members" || len(a.Cookies()) != 2 { // the session and the device
 		s.Fatal(a.Status, a.Header, a.body)
 	}
 	return a.Cookies()

@@ -9,9 +9,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -104,7 +106,9 @@ func newStage(t *testing.T) (*stage, map[string]any) {
 		in.Name.Apply(&u.Name)
 		return nil
 	})
-	factory, err := routes.New(users, routes.Config[*member]{Register: input, Update: update})
+	factory, err := routes.New(users, routes.Config[*member]{Register: input, Update: update, Limits: routes.Limits{
+		RegisterAddress: few, TokenAddress: few, RequestAddress: few,
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +129,8 @@ func newStage(t *testing.T) (*stage, map[string]any) {
 }
 
 const right = "correct horse"
+
+var few = routes.Limit{Burst: 20, Every: time.Minute}
 
 // user makes one who is verified or not, superuser or not.
 func (s *stage) user(superuser, verified bool) *member {
@@ -335,7 +341,7 @@ func (s *stage) encode(a *attempt, body map[string]any) {
 func (s *stage) provoke(method, path string, status int, code string) (int, any, bool) {
 	s.Helper()
 	a, body := s.good(method, path)
-	repeat := 1
+	repeat, change := 1, func(int) {}
 	switch key := strconv.Itoa(status) + " " + code; key {
 	case "400 LOGIN_BAD_CREDENTIALS":
 		body["password"] = "wrong"
@@ -414,16 +420,25 @@ func (s *stage) provoke(method, path string, status int, code string) (int, any,
 		body["email"] = "no address"
 	case "429 Too_Many_Requests":
 		repeat = 30
-		if strings.HasSuffix(path, "/login") {
-			body["password"] = "wrong"
+		for _, name := range []string{"token", "refresh_token", "password"} {
+			if _, ok := body[name]; ok && path != "/auth/register" {
+				body[name] = "wrong"
+			}
+		}
+		if path == "/auth/browser/refresh" {
+			a.header = http.Header{"Cookie": {regexp.MustCompile(`=[^;]*`).ReplaceAllString(a.header.Get("Cookie"), "=wrong")}}
+		}
+		if path == "/users/me" {
+			change = func(i int) { body["email"] = fmt.Sprintf("other%d@example.com", i) }
 		}
 	default:
 		return 0, nil, false
 	}
-	s.encode(&a, body)
 	var got int
 	var answer any
-	for range repeat {
+	for i := range repeat {
+		change(i)
+		s.encode(&a, body)
 		if got, answer = s.ask(a); got == status {
 			break
 		}

@@ -1,0 +1,168 @@
+package routes
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/linked"
+)
+
+// devices seals and opens the cookie of a known device: OWASP's "Slow Down
+// Online Guessing Attacks with Device Cookies".
+type devices struct {
+	cfg Devices
+	now func() time.Time
+}
+
+// device is what the cookie says.
+type device struct {
+	// ID is random, and what its failures are counted by.
+	ID string `json:"id"`
+	// User and Generation are who logged in, and the generation of their
+	// credentials then.
+	User       string `json:"user"`
+	Generation int64  `json:"gen"`
+	// Since is when, in Unix seconds: the server holds to the end, not the
+	// browser.
+	Since int64 `json:"since"`
+}
+
+func (d device) known() bool { return d.ID != "" }
+
+// devicePurpose keeps the cookie apart from whatever else the keys seal.
+const devicePurpose = "echo-users device"
+
+func newDevices(cfg Devices, now func() time.Time) (*devices, error) {
+	if cfg.CookieName == "" {
+		cfg.CookieName = "__Host-device"
+		if cfg.InsecureHTTP {
+			cfg.CookieName = "device"
+		}
+	}
+	if cfg.Lifetime == 0 {
+		cfg.Lifetime = 180 * 24 * time.Hour
+	}
+	if cfg.Lifetime < time.Second {
+		return nil, errors.New("routes: Limits.Devices.Lifetime must be at least a second")
+	}
+	if prefix := strings.ToLower(cfg.CookieName); cfg.InsecureHTTP && (strings.HasPrefix(prefix, "__host-") || strings.HasPrefix(prefix, "__secure-")) {
+		return nil, fmt.Errorf("routes: browsers refuse the cookie %q without Secure", cfg.CookieName)
+	}
+	if cfg.Keys == nil {
+		key := make([]byte, linked.KeySize)
+		rand.Read(key) // never fails
+		var err error
+		if cfg.Keys, err = linked.NewKeys(key); err != nil {
+			return nil, err
+		}
+	}
+	d := &devices{cfg: cfg, now: now}
+	if err := d.cookie("value").Valid(); err != nil {
+		return nil, fmt.Errorf("routes: Limits.Devices: %w", err)
+	}
+	return d, nil
+}
+
+func (d *devices) cookie(value string) *http.Cookie {
+	return &http.Cookie{
+		Name: d.cfg.CookieName, Value: value, Path: "/", MaxAge: int(d.cfg.Lifetime / time.Second),
+		Secure: !d.cfg.InsecureHTTP, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// read returns the device of a request, or an unknown one.
+func (d *devices) read(r *http.Request) device {
+	if d == nil {
+		return device{}
+	}
+	cookies := r.CookiesNamed(d.cfg.CookieName)
+	for _, cookie := range cookies[:min(len(cookies), 4)] { // a sibling host may have set others
+		if len(cookie.Value) > authn.MaxCredentialSize {
+			continue
+		}
+		text, err := d.cfg.Keys.Open(devicePurpose, cookie.Value)
+		if err != nil {
+			continue
+		}
+		var found device
+		if json.Unmarshal(text, &found) != nil {
+			continue
+		}
+		if age := d.now().Sub(time.Unix(found.Since, 0)); age < d.cfg.Lifetime {
+			return found
+		}
+	}
+	return device{}
+}
+
+// issue makes the cookie of a device where this user has logged in. It goes on
+// being the one that it was for them.
+func (d *devices) issue(u authn.User, was device) *http.Cookie {
+	made := device{ID: rand.Text(), User: u.AuthID(), Generation: u.AuthAccount().Generation, Since: d.now().Unix()}
+	if was.known() && was.User == made.User {
+		made.ID = was.ID
+	}
+	text, err := json.Marshal(made)
+	if err != nil {
+		panic(err) // texts and numbers
+	}
+	return d.cookie(d.cfg.Keys.Seal(devicePurpose, text))
+}
+
+// knownDevice returns the device that a request comes from, where it is one of
+// the user whom find finds, and a find that doesn't search again.
+func (f *Factory[U]) knownDevice(r *http.Request, find func(context.Context) (U, error)) (device, func(context.Context) (U, error)) {
+	if f.limits == nil {
+		return device{}, find
+	}
+	from := f.limits.devices.read(r)
+	if !from.known() {
+		return device{}, find
+	}
+	u, err := find(r.Context())
+	found := func(context.Context) (U, error) { return u, err }
+	if err != nil || u.AuthID() != from.User || u.AuthAccount().Generation != from.Generation {
+		return device{}, found
+	}
+	return from, found
+}
+
+// setDevice adds the cookie of a known device to an answer.
+func (f *Factory[U]) setDevice(header http.Header, r *http.Request, u U) {
+	if f.limits != nil && f.limits.devices != nil {
+		header.Add("Set-Cookie", f.limits.devices.issue(u, f.limits.devices.read(r)).String())
+	}
+}
+
+type knowKey struct{}
+
+// knowing has the device known on which a password is reset in the handler:
+// whoever reads the account's mails.
+func (f *Factory[U]) knowing(h Handler) Handler {
+	if f.limits == nil {
+		return h
+	}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		know := func(u U) {
+			f.setDevice(w.Header(), r, u)
+			f.limits.knows(r, u.AuthAccount().Email)
+		}
+		return h(w, r.WithContext(context.WithValue(r.Context(), knowKey{}, know)))
+	}
+}
+
+// unlock ends what had locked an account whose password was reset, wherever that
+// was done.
+func (f *Factory[U]) unlock(ctx context.Context, u U) {
+	f.limits.unlock(ctx, u.AuthAccount().Email)
+	if know, ok := ctx.Value(knowKey{}).(func(U)); ok {
+		know(u)
+	}
+}

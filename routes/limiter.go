@@ -1,0 +1,407 @@
+package routes
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/echo-users/echo-users/authn"
+)
+
+// limiter takes from limits. A nil one limits nothing.
+type limiter struct {
+	cfg     Limits
+	counts  counts
+	devices *devices // or nil
+	flights flights
+}
+
+func newLimiter(cfg Limits, logger *slog.Logger) (*limiter, error) {
+	if cfg.Skip {
+		return nil, nil
+	}
+	cfg = cfg.withDefaults()
+	l := &limiter{cfg: cfg, counts: counts{all: cfg.Store, now: cfg.Now, logger: logger}}
+	if cfg.Devices.Skip {
+		return l, nil
+	}
+	if cfg.Store != nil && cfg.Devices.Keys == nil {
+		return nil, errors.New("routes: Limits.Store needs Limits.Devices.Keys: else each process knows devices of its own alone")
+	}
+	var err error
+	l.devices, err = newDevices(cfg.Devices, cfg.Now)
+	return l, err
+}
+
+// addressMemory is how long it is known that an account has logged in from an
+// address.
+const addressMemory = 30 * 24 * time.Hour
+
+// counted is one of a limit, for somebody.
+type counted struct {
+	key   authn.LimitKey
+	limit Limit
+}
+
+// keyOf names what a limit counts. No part but the last may hold a NUL.
+func keyOf(name string, of ...string) authn.LimitKey {
+	return authn.LimitKey{Name: name, Of: sha256.Sum256([]byte(strings.Join(of, "\x00")))}
+}
+
+// addresses are what a request counts for: its address, and an IPv6 one's site,
+// which has wide times as many at once, and twice or wide times as many then.
+func (l *limiter) addresses(r *http.Request, name string, limit Limit, wide int) []counted {
+	home, site := networks(l.cfg.clientAddress(r))
+	list := []counted{{keyOf(name+".address", home), limit}}
+	if site != "" {
+		limit.Burst *= wide
+		limit.Every /= time.Duration(max(wide, 2))
+		list = append(list, counted{keyOf(name+".site", site), limit})
+	}
+	return list
+}
+
+// Attempt is a guess that has been taken from its limits. It counts unless
+// Succeed or TakeBack is called; End follows in any case. A nil one does
+// nothing.
+type Attempt struct {
+	limiter *limiter
+	ctx     context.Context
+	taken   []counted
+	lock    authn.LimitKey // of those taken, or zero
+	known   authn.LimitKey // of the account and the address, or zero
+}
+
+// begin takes all from their limits, or returns a 429 and has given back what
+// was taken. An address comes first: whoever is beyond its limit makes no new
+// keys, and so has none forgotten.
+func (l *limiter) begin(r *http.Request, all ...counted) (*Attempt, error) {
+	a := &Attempt{limiter: l, ctx: r.Context()}
+	for _, c := range all {
+		if err := a.take(c); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func (a *Attempt) take(c counted) error {
+	if wait := a.limiter.flights.take(a.ctx, &a.limiter.counts, c); wait > 0 {
+		a.TakeBack()
+		return tooMany(wait)
+	}
+	a.taken = append(a.taken, c)
+	return nil
+}
+
+// Succeed is for a right guess: it counts for nothing, and ends what had locked
+// its subject here, but nothing of an address.
+func (a *Attempt) Succeed() {
+	if a == nil {
+		return
+	}
+	none := authn.LimitKey{}
+	for _, c := range a.taken {
+		if c.key == a.lock {
+			a.limiter.counts.clear(a.ctx, c.key)
+		} else {
+			a.limiter.counts.giveBack(a.ctx, c)
+		}
+	}
+	if a.known != none {
+		a.limiter.counts.remember(a.ctx, a.known, addressMemory)
+	}
+	a.End()
+}
+
+// TakeBack is for a guess that taught nothing: what would tell was away.
+func (a *Attempt) TakeBack() {
+	if a == nil {
+		return
+	}
+	for _, c := range a.taken {
+		a.limiter.counts.giveBack(a.ctx, c)
+	}
+	a.End()
+}
+
+// End lets those go on that wait for the outcome. Call it by defer.
+func (a *Attempt) End() {
+	if a == nil {
+		return
+	}
+	for _, c := range a.taken {
+		a.limiter.flights.end(c.key)
+	}
+	a.taken = nil
+}
+
+// tooMany is the 429 (RFC 6585 §4).
+func tooMany(wait time.Duration) error {
+	return &authn.HTTPError{
+		Status: http.StatusTooManyRequests,
+		Detail: http.StatusText(http.StatusTooManyRequests),
+		Header: http.Header{"Retry-After": {fmt.Sprint(max(1, int64((wait+time.Second-1)/time.Second)))}},
+	}
+}
+
+// login takes a log-in. From a device that the account is known on, it counts
+// for that device alone; from an address, for the account there; from anywhere
+// else, for the account.
+func (l *limiter) login(r *http.Request, name string, from device) (*Attempt, error) {
+	if l == nil {
+		return nil, nil
+	}
+	account := accountKey(name)
+	home, _ := networks(l.cfg.clientAddress(r))
+	known := keyOf("login.known", home, account)
+	atHome := keyOf("login.device", "address", home, account)
+	var a *Attempt
+	var err error
+	if from.known() {
+		a, err = l.guess(r, "login", "device", from.ID)
+	} else if a, err = l.begin(r, l.addresses(r, "login", l.cfg.LoginAddress, 1)...); err == nil {
+		lock := counted{keyOf("login.account", account), l.cfg.LoginAccount}
+		if !l.cfg.Devices.SkipAddresses && l.counts.remembered(r.Context(), known) {
+			lock.key = atHome // no more than elsewhere, which would tell
+		}
+		if err = a.take(lock); err == nil {
+			a.lock = lock.key
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !l.cfg.Devices.SkipAddresses {
+		a.known = known
+	}
+	return a, nil
+}
+
+// unlock ends what had locked an account.
+func (l *limiter) unlock(ctx context.Context, name string) {
+	l.counts.clear(ctx, keyOf("login.account", accountKey(name)))
+}
+
+// knows remembers that an account is at home at the request's address, and ends
+// what had locked it there.
+func (l *limiter) knows(r *http.Request, name string) {
+	if l.cfg.Devices.SkipAddresses {
+		return
+	}
+	account := accountKey(name)
+	home, _ := networks(l.cfg.clientAddress(r))
+	l.counts.remember(r.Context(), keyOf("login.known", home, account), addressMemory)
+	l.counts.clear(r.Context(), keyOf("login.device", "address", home, account))
+}
+
+// guess takes a guess of who is known already, by something of that kind.
+func (l *limiter) guess(r *http.Request, name, kind, id string) (*Attempt, error) {
+	if l == nil {
+		return nil, nil
+	}
+	c := counted{keyOf(name+".device", kind, id), l.cfg.LoginDevice}
+	a, err := l.begin(r, c)
+	if err == nil {
+		a.lock = c.key
+	}
+	return a, err
+}
+
+// mail takes a request for a mail, or returns a 429.
+func (l *limiter) mail(r *http.Request, account string) error {
+	if l == nil {
+		return nil
+	}
+	return l.request(r, append(l.addresses(r, "mail", l.cfg.MailAddress, 4), counted{keyOf("mail.account", accountKey(account)), l.cfg.MailAccount})...)
+}
+
+// change takes a change of a user's own address, which has mails sent and tells
+// whether an address is taken.
+func (l *limiter) change(r *http.Request, userID string) error {
+	if l == nil {
+		return nil
+	}
+	return l.request(r, counted{keyOf("mail.user", userID), l.cfg.MailAccount})
+}
+
+// register takes a registration.
+func (l *limiter) register(r *http.Request) error {
+	if l == nil {
+		return nil
+	}
+	return l.request(r, l.addresses(r, "register", l.cfg.RegisterAddress, 4)...)
+}
+
+// request takes what counts however it ends.
+func (l *limiter) request(r *http.Request, all ...counted) error {
+	a, err := l.begin(r, all...)
+	a.End()
+	return err
+}
+
+// Guess takes an attempt at a secret of a user's, such as a code of a second
+// factor, from [Limits.LoginDevice]: a 429, or an attempt that counts unless it
+// succeeds. name is short, that of what is guessed; the user is who has shown
+// another factor, or a credential, already.
+//
+//	attempt, err := factory.Guess(r, "totp", userID)
+//	if err != nil {
+//		return err
+//	}
+//	defer attempt.End()
+//	if right {
+//		attempt.Succeed()
+//	}
+func (f *Factory[U]) Guess(r *http.Request, name, userID string) (*Attempt, error) {
+	return f.limits.guess(r, name, "user", userID)
+}
+
+// Limits reports whether there are any.
+func (f *Factory[U]) Limits() bool { return f.limits != nil }
+
+// Limited returns a handler whose requests are bounded by
+// [Limits.RequestAddress], and those that fail with [authn.ErrInvalidToken] by
+// [Limits.TokenAddress]: for routes of a capability beside the factory's, or
+// package routes/pages. A reset of a password in it makes the device known.
+// name is the route's.
+func (f *Factory[U]) Limited(name string, h Handler) Handler {
+	if f.limits == nil {
+		return h
+	}
+	h = f.knowing(f.failing(name, h))
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := f.limits.request(r, f.limits.addresses(r, name, f.limits.cfg.RequestAddress, 4)...); err != nil {
+			return err
+		}
+		return h(w, r)
+	}
+}
+
+// failing bounds how often tokens are invalid, by the address.
+func (f *Factory[U]) failing(name string, h Handler) Handler {
+	if f.limits == nil {
+		return h
+	}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		attempt, err := f.limits.begin(r, f.limits.addresses(r, name+".token", f.limits.cfg.TokenAddress, 4)...)
+		if err != nil {
+			return err
+		}
+		defer attempt.End()
+		if err = h(w, r); !errors.Is(err, authn.ErrInvalidToken) {
+			attempt.TakeBack()
+		}
+		return err
+	}
+}
+
+// flights has those wait that would be beyond a limit only if all fail that are
+// on their way in this process: so nobody is refused for logging in rightly at
+// the same moment as many others, and no guess gets further than one after the
+// other would. Its zero value works.
+type flights struct {
+	mu  sync.Mutex
+	all map[authn.LimitKey]*flight
+}
+
+// flight is what is on its way.
+type flight struct {
+	under, waiting int
+	landed         chan struct{} // closed when one of them is
+}
+
+// maxWaiting is how many wait for one key.
+const maxWaiting = 64
+
+// take takes one, or returns how long it is until there is one.
+func (f *flights) take(ctx context.Context, from *counts, c counted) time.Duration {
+	for {
+		landed := f.landing(c.key) // before it is asked: what lands between them counts
+		wait := from.take(ctx, c)
+		if wait == 0 {
+			f.begin(c.key)
+			return 0
+		}
+		if landed == nil || !f.join(c.key) {
+			return wait
+		}
+		select {
+		case <-landed:
+			f.leave(c.key)
+		case <-ctx.Done():
+			f.leave(c.key)
+			return wait
+		}
+	}
+}
+
+// landing returns what is closed when one of a key lands; nil where none is on
+// its way.
+func (f *flights) landing(key authn.LimitKey) chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all[key] == nil || f.all[key].under == 0 {
+		return nil
+	}
+	return f.all[key].landed
+}
+
+// of returns a key's, with the lock held.
+func (f *flights) of(key authn.LimitKey) *flight {
+	if f.all == nil {
+		f.all = map[authn.LimitKey]*flight{}
+	}
+	if f.all[key] == nil {
+		f.all[key] = &flight{landed: make(chan struct{})}
+	}
+	return f.all[key]
+}
+
+func (f *flights) begin(key authn.LimitKey) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.of(key).under++
+}
+
+func (f *flights) end(key authn.LimitKey) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	flight := f.of(key)
+	flight.under--
+	close(flight.landed)
+	flight.landed = make(chan struct{})
+	f.forget(key)
+}
+
+// join reports whether there is room for one more who waits.
+func (f *flights) join(key authn.LimitKey) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	flight := f.of(key)
+	if flight.waiting >= maxWaiting {
+		return false
+	}
+	flight.waiting++
+	return true
+}
+
+func (f *flights) leave(key authn.LimitKey) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.of(key).waiting--
+	f.forget(key)
+}
+
+// forget forgets a key that nobody is concerned with.
+func (f *flights) forget(key authn.LimitKey) {
+	if flight := f.all[key]; flight.under == 0 && flight.waiting == 0 {
+		delete(f.all, key)
+	}
+}
