@@ -51,6 +51,9 @@ type Config struct {
 	// Timeout is how long a form may take; beyond it is 503. Defaults to eight
 	// seconds.
 	Timeout time.Duration
+	// Limit bounds how often forms are sent: Limited, of the factory that makes
+	// the other routes ([routes.Factory]). Defaults to no bound.
+	Limit func(name string, h routes.Handler) routes.Handler
 }
 
 // Page is what templates get.
@@ -141,6 +144,9 @@ func New[U authn.User](users *authn.Users[U], cfg Config) (routes.List, error) {
 			return err
 		}
 		p := page{cfg: cfg, path: path, template: t, logger: users.Logger(), submit: submit}
+		if cfg.Limit != nil {
+			p.limit = func(h routes.Handler) routes.Handler { return cfg.Limit("pages:"+name, h) }
+		}
 		list = append(list,
 			routes.Route{Method: http.MethodGet, Path: path, Name: "pages:" + name, Handler: p.show},
 			routes.Route{Method: http.MethodHead, Path: path, Name: "pages:" + name, Handler: p.show},
@@ -211,6 +217,7 @@ type page struct {
 	template *template.Template
 	logger   *slog.Logger
 	submit   func(ctx context.Context, form url.Values) error
+	limit    func(routes.Handler) routes.Handler // or nil
 }
 
 // show shows the form.
@@ -230,7 +237,11 @@ func (p page) post(w http.ResponseWriter, r *http.Request) error {
 	r = r.WithContext(ctx)
 	form, err := p.read(w, r)
 	if err == nil {
-		err = p.submit(ctx, form)
+		var submit routes.Handler = func(_ http.ResponseWriter, r *http.Request) error { return p.submit(r.Context(), form) }
+		if p.limit != nil {
+			submit = p.limit(submit)
+		}
+		err = submit(w, r)
 	}
 	if err == nil {
 		return p.answer(w, r, http.StatusOK, Page{Done: true, Next: p.cfg.Next})
@@ -248,6 +259,7 @@ func (p page) post(w http.ResponseWriter, r *http.Request) error {
 		data.Problem, data.Reason = WeakPassword, weak.Reason
 	case errors.Is(err, authn.ErrPasswordTooLong):
 		data.Problem = LongPassword
+	case status == http.StatusTooManyRequests: // as it is
 	case status < http.StatusInternalServerError:
 		data = Page{Problem: BadLink}
 	default:

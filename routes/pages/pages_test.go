@@ -73,6 +73,11 @@ func serve(t *testing.T, cfg pages.Config) site {
 	s.check(err)
 
 	e := echo.New()
+	if cfg.Limit != nil { // the default factory's
+		factory, err := routes.New(s.users, routes.Config[*authntest.User]{})
+		s.check(err)
+		cfg.Limit = factory.Limited
+	}
 	list, err := pages.New(s.users, cfg)
 	s.check(err)
 	list.Mount(e.Group("/app"))
@@ -389,4 +394,28 @@ func TestOneOfManyResets(t *testing.T) {
 	if count[http.StatusOK] != 1 || count[http.StatusBadRequest] != cap(statuses)-1 {
 		t.Errorf("statuses: %v", count)
 	}
+}
+
+// limited asks serve for limits.
+func limited(string, routes.Handler) routes.Handler { return nil }
+
+// Forms with tokens that are none are bounded, and a reset makes the device
+// known.
+func TestFormsAreLimited(t *testing.T) {
+	s := serve(t, pages.Config{Limit: limited})
+	right := s.mailed("forgot-password")
+	done := s.post("/app/reset-password", "token", right, "password", "battery staple")
+	s.shows("in time", done, http.StatusOK, "")
+	if cookie := done.Header.Get("Set-Cookie"); !strings.HasPrefix(cookie, "__Host-device=") {
+		t.Errorf("Set-Cookie: %q", cookie)
+	}
+	for range 30 {
+		s.shows("a guess", s.post("/app/reset-password", "token", "wrong", "password", "battery staple"), http.StatusBadRequest, "")
+	}
+	late := s.post("/app/reset-password", "token", "wrong", "password", "battery staple")
+	s.shows("beyond", late, http.StatusTooManyRequests, "")
+	if late.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	s.shows("the other page", s.post("/app/verify", "token", "wrong"), http.StatusBadRequest, "")
 }
