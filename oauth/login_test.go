@@ -247,3 +247,19 @@ func TestAStateIsUsedOnceAtOnce(t *testing.T) {
 		t.Errorf("%d of %d callbacks logged in", in, many)
 	}
 }
+
+// Each visit to these routes asks the provider something.
+func TestVisitsAreLimited(t *testing.T) {
+	p := newProvider(t)
+	s := newSite(t, nil, p.openID())
+	b := s.browser()
+	for range 100 {
+		s.wants("begun", b.do("GET", "/auth/op/authorize"), 200, "authorization_url")
+	}
+	late := b.do("GET", "/auth/op/authorize")
+	s.wants("too often", late, 429, "Too Many Requests")
+	if late.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	s.wants("another route", b.do("GET", "/auth/op/web/authorize"), 200, "authorization_url")
+}

@@ -76,6 +76,10 @@ func (o *OAuth[U]) provider(s *source) routes.List {
 				o.answer(func(r *http.Request) (*authn.Response, error) { return o.fromForm(r, s, flow) }), "Where "+s.Name+" posts its answer to", nil, nil))
 		}
 	}
+	for i, route := range list { // each asks the provider something
+		list[i].Handler = o.factory.Limited(route.Name, route.Handler)
+		list[i].Operation.Limited = o.factory.Limits()
+	}
 	return list
 }
 
