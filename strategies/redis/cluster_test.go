@@ -154,6 +154,12 @@ func TestClusterThatLosesAMaster(t *testing.T) {
 		return sessions, fmt.Sprint("ann", users), fmt.Sprint("bob", users)
 	})
 
+	authntest.TestLimits(t, func(t *testing.T) authn.LimitStore {
+		limits, err := redis.NewLimits(client, redis.LimitsConfig{})
+		must(t, err)
+		return limits
+	})
+
 	alive, revoked := map[string]string{}, []string{}
 	for i := range 60 {
 		subject := fmt.Sprint("user", i)
