@@ -9,7 +9,7 @@
 //	TOKEN_LIFETIME  seconds, of the access tokens
 //	SESSION_STORE   database or redis: where the backend "session" keeps sessions
 //	REFRESH_GRACE   seconds in which an exchanged refresh token works once more
-//	HARDENED        1 for limits on log-ins and mails
+//	HARDENED        1 for limits and lock-outs, counted in Redis where it is there
 package main
 
 import (
@@ -46,7 +46,7 @@ func run(addr string) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(os.Getenv("DATABASE_URL"))
+	db, err := openDatabase(cfg.databaseURL)
 	if err != nil {
 		return err
 	}
@@ -105,6 +105,8 @@ type config struct {
 
 	sessionStore string
 	refreshGrace time.Duration
+
+	databaseURL string
 }
 
 func configFromEnv() (config, error) {
@@ -127,5 +129,6 @@ func configFromEnv() (config, error) {
 		redisURL:     os.Getenv("REDIS_URL"),
 		sessionStore: cmp.Or(os.Getenv("SESSION_STORE"), "database"),
 		refreshGrace: time.Duration(grace) * time.Second,
+		databaseURL:  os.Getenv("DATABASE_URL"),
 	}, nil
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/linked"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/routes/openapi"
@@ -85,7 +89,11 @@ func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*ser
 	if err != nil {
 		return nil, err
 	}
-	factory, err := routes.New(users, routes.Config[*user[K]]{Limits: routes.Limits{Skip: !cfg.hardened}})
+	limits, err := newLimits(client, cfg)
+	if err != nil {
+		return nil, err
+	}
+	factory, err := routes.New(users, routes.Config[*user[K]]{Limits: limits})
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +160,25 @@ func newSessionBackend(sessions authn.SessionStore, cfg config) (authn.Backend, 
 		return nil, err
 	}
 	return backends.WithSessions(access, sessions, backends.SessionConfig{Grace: cfg.refreshGrace})
+}
+
+// newLimits are the library's own, counted for the users of one database.
+func newLimits(client *goredis.Client, cfg config) (routes.Limits, error) {
+	if !cfg.hardened {
+		return routes.Limits{Skip: true}, nil
+	}
+	key := sha256.Sum256([]byte("known devices " + cfg.jwtSecret)) // others have a key of its own: openssl rand -base64 32
+	keys, err := linked.NewKeys(key[:])
+	if err != nil {
+		return routes.Limits{}, err
+	}
+	limits := routes.Limits{Devices: routes.Devices{Keys: keys, InsecureHTTP: true}}
+	if client == nil {
+		return limits, nil
+	}
+	database := sha256.Sum256([]byte(cmp.Or(cfg.databaseURL, rand.Text()))) // in memory, all are new
+	limits.Store, err = redis.NewLimits(client, redis.LimitsConfig{Prefix: fmt.Sprintf("echo_users_limit:%x:", database[:8])})
+	return limits, err
 }
 
 func newRedisBackend(cfg config) (*goredis.Client, authn.Backend, error) {
