@@ -5,11 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	gojwt "github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
@@ -18,7 +16,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
-	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/authn/usercache"
 	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/userdb"
@@ -27,7 +25,7 @@ import (
 const people = 500
 
 // widen gives each of 32 clients a connection.
-func widen(b *testing.B, db *gorm.DB) *gorm.DB {
+func widen(b testing.TB, db *gorm.DB) *gorm.DB {
 	b.Helper()
 	pool, err := db.DB()
 	if err != nil {
@@ -38,51 +36,58 @@ func widen(b *testing.B, db *gorm.DB) *gorm.DB {
 	return db
 }
 
-func populate(b *testing.B, store *userdb.Store[userdb.User, *userdb.User]) []string {
+type userStore = userdb.Store[userdb.User, *userdb.User]
+
+func newStore(b testing.TB, db *gorm.DB) *userStore {
+	b.Helper()
+	store, err := userdb.New[userdb.User](db)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return store
+}
+
+// kept keeps the users of a store in memory, as usercache does by default.
+func kept(b testing.TB, store authn.Store[*userdb.User]) authn.Store[*userdb.User] {
+	b.Helper()
+	cached, err := usercache.New(store, usercache.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return cached
+}
+
+// populate makes as many users, and returns their ids.
+func populate(b testing.TB, store *userStore, n int) []string {
 	b.Helper()
 	if err := store.Migrate(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	var tokens []string
-	for i := range people {
-		email := fmt.Sprintf("user%d@example.com", i)
-		u, err := store.ByEmail(b.Context(), email)
-		if err != nil {
-			u, err = store.Create(b.Context(), func(u *userdb.User) error {
-				u.Account = authn.Account{Email: email, HashedPassword: "x", IsActive: true}
-				return nil
-			})
-		}
+	var ids []string
+	for i := range n {
+		u, err := store.Create(b.Context(), func(u *userdb.User) error {
+			u.Account = authn.Account{Email: fmt.Sprintf("user%d@example.com", i), HashedPassword: "x", IsActive: true}
+			return nil
+		})
 		if err != nil {
 			b.Fatal(err)
 		}
-		signed, err := gojwt.NewWithClaims(gojwt.SigningMethodHS256, gojwt.MapClaims{
-			"sub": u.AuthID(), "aud": []string{jwt.DefaultAudience}, "exp": time.Now().Add(time.Hour).Unix(),
-		}).SignedString(secret)
-		if err != nil {
-			b.Fatal(err)
-		}
-		tokens = append(tokens, "Bearer "+signed)
+		ids = append(ids, u.AuthID())
 	}
-	return tokens
+	return ids
 }
 
-func guarded(b *testing.B, store authn.Store[*userdb.User], cfg authn.Config) http.Handler {
-	backend, err := backends.JWT(jwt.Secret(secret), backends.JWTConfig{})
-	if err != nil {
-		b.Fatal(err)
+func tokens(b testing.TB, ids []string) []credential {
+	b.Helper()
+	var all []credential
+	for _, id := range ids {
+		all = append(all, token(b, secret, id))
 	}
-	users, err := authn.New(store, cfg, backend)
-	if err != nil {
-		b.Fatal(err)
-	}
-	e := echo.New()
-	e.GET("/", ok, users.CurrentUser(authn.Active).Middleware)
-	return e
+	return all
 }
 
 // floor is the check by hand and one prepared query.
-func floor(b *testing.B, db *gorm.DB) http.Handler {
+func floor(b testing.TB, db *gorm.DB) http.Handler {
 	pool, err := db.DB()
 	if err != nil {
 		b.Fatal(err)
@@ -113,55 +118,48 @@ func BenchmarkLoad(b *testing.B) {
 }
 
 func benchmarkLoad(b *testing.B, db *gorm.DB) {
-	store, err := userdb.New[userdb.User](db)
-	if err != nil {
-		b.Fatal(err)
-	}
-	tokens := populate(b, store)
+	store := newStore(b, db)
+	ids := populate(b, store, people)
+	good, bad := tokens(b, ids), token(b, anotherSecret, ids[7])
+	cached := kept(b, store)
+	plain, fast := byJWT(b, jwt.Config{}), byJWT(b, jwt.Config{FastHMAC: true})
 	for _, server := range []struct {
 		name    string
 		handler http.Handler
 	}{
 		{"by-hand", floor(b, db)},
-		{"ours", guarded(b, store, authn.Config{})},
-		{"ours-unjoined", guarded(b, store, authn.Config{SkipJoinedLoads: true})},
+		{"ours", guarded(b, store, authn.Config{}, plain)},
+		{"ours-unjoined", guarded(b, store, authn.Config{SkipJoinedLoads: true}, plain)},
+		{"ours-fast", guarded(b, store, authn.Config{}, fast)},
+		{"ours-cached", guarded(b, cached, authn.Config{}, plain)},
+		{"ours-fast-cached", guarded(b, cached, authn.Config{}, fast)},
 		{"echo-jwt+First", echoJWTWithFirst(db)},
 	} {
-		b.Run(server.name+"/1", func(b *testing.B) {
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i += 7919 {
-				visit(b, server.handler, tokens[i%people])
-			}
-		})
+		prove(b, server.handler, good[7], bad, ids[7])
+		warm(b, server.handler, good)
+		b.Run(server.name+"/1", func(b *testing.B) { visit(b, server.handler, http.StatusNoContent, good...) })
 		b.Run(server.name+"/32", func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetParallelism(32 / runtime.GOMAXPROCS(0))
 			var next atomic.Int64
 			b.RunParallel(func(p *testing.PB) {
+				c := newClient()
 				for p.Next() {
-					visit(b, server.handler, tokens[int(next.Add(7919))%people])
+					if got := c.get(server.handler, good[int(next.Add(7919))%len(good)]); got != http.StatusNoContent {
+						b.Error(got)
+					}
 				}
 			})
 		})
 	}
 }
 
-func visit(b *testing.B, h http.Handler, token string) {
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.Header.Set("Authorization", token)
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if w.Code != http.StatusNoContent {
-		b.Error(w.Code, w.Body)
-	}
-}
-
 // echoJWTWithFirst is what people write who use echo-jwt and GORM.
 func echoJWTWithFirst(db *gorm.DB) http.Handler {
-	e := echo.New()
-	e.GET("/", ok, echojwt.WithConfig(echojwt.Config{SigningKey: secret}), func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			subject, err := c.Get("user").(*gojwt.Token).Claims.GetSubject()
+	check := echojwt.WithConfig(echojwt.Config{SigningKey: secret, ContextKey: "token"})
+	return serve(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return check(func(c echo.Context) error {
+			subject, err := c.Get("token").(*gojwt.Token).Claims.GetSubject()
 			if err != nil {
 				return echo.ErrUnauthorized
 			}
@@ -169,9 +167,8 @@ func echoJWTWithFirst(db *gorm.DB) http.Handler {
 			if err := db.WithContext(c.Request().Context()).First(&u, "id = ?", subject).Error; err != nil || !u.IsActive {
 				return echo.ErrUnauthorized
 			}
-			c.Set("current", &u)
+			c.Set("user", &u)
 			return next(c)
-		}
-	})
-	return e
+		})
+	}, whoIsSet)
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -23,20 +24,21 @@ import (
 // echoJWT is labstack/echo-jwt. It has no option for aud but a parser of one's
 // own, as its README shows.
 func echoJWT(testing.TB) http.Handler {
-	e := echo.New()
-	e.GET("/", ok, echojwt.WithConfig(echojwt.Config{SigningKey: secret}))
-	return e
+	return serve(echojwt.WithConfig(echojwt.Config{SigningKey: secret}), whoIsClaimed)
 }
 
 func echoJWTWithAudience(testing.TB) http.Handler {
-	e := echo.New()
-	e.GET("/", ok, echojwt.WithConfig(echojwt.Config{
+	return serve(echojwt.WithConfig(echojwt.Config{
 		ParseTokenFunc: func(_ echo.Context, auth string) (any, error) {
 			return gojwt.Parse(auth, func(*gojwt.Token) (any, error) { return secret, nil },
 				gojwt.WithValidMethods([]string{"HS256"}), gojwt.WithAudience(jwt.DefaultAudience), gojwt.WithExpirationRequired())
 		},
-	}))
-	return e
+	}), whoIsClaimed)
+}
+
+func whoIsClaimed(c echo.Context) string {
+	subject, _ := c.Get("user").(*gojwt.Token).Claims.GetSubject()
+	return subject
 }
 
 // ginJWT is appleboy/gin-jwt; it doesn't check aud.
@@ -53,6 +55,7 @@ func ginJWT(b testing.TB) http.Handler {
 	}
 	engine := gin.New()
 	engine.GET("/", middleware.MiddlewareFunc(), func(c *gin.Context) { c.Status(http.StatusNoContent) })
+	engine.GET("/who", middleware.MiddlewareFunc(), func(c *gin.Context) { c.String(http.StatusOK, c.GetString("sub")) })
 	return engine
 }
 
@@ -62,5 +65,9 @@ func chiJWT(testing.TB) http.Handler {
 	r := chi.NewRouter()
 	r.Use(jwtauth.Verifier(auth), jwtauth.Authenticator(auth))
 	r.Get("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	r.Get("/who", func(w http.ResponseWriter, r *http.Request) {
+		token, _, _ := jwtauth.FromContext(r.Context())
+		fmt.Fprint(w, token.Subject())
+	})
 	return r
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +18,9 @@ import (
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/strategies/jwt"
+	"github.com/echo-users/echo-users/userdb"
 )
 
 var secret = []byte("0123456789abcdef0123456789abcdef")
@@ -39,7 +40,8 @@ var one = &account{authn.Account{Email: "ann@example.com", IsActive: true}}
 
 func (inMemory) ByID(context.Context, string) (*account, error) { return one, nil }
 
-func token(b testing.TB, key []byte) string {
+// token is a good one, if it is signed with secret.
+func token(b testing.TB, key []byte, subject string) credential {
 	b.Helper()
 	signed, err := gojwt.NewWithClaims(gojwt.SigningMethodHS256, gojwt.MapClaims{
 		"sub": subject,
@@ -51,32 +53,41 @@ func token(b testing.TB, key []byte) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return signed
+	return bearer(signed)
 }
 
-func ok(c echo.Context) error { return c.NoContent(http.StatusNoContent) }
+var anotherSecret = []byte("another secret of 32 bytes......")
 
 func bare(testing.TB) http.Handler {
-	e := echo.New()
-	e.GET("/", ok)
-	return e
+	return serve(func(next echo.HandlerFunc) echo.HandlerFunc { return next }, func(echo.Context) string { return "" })
 }
 
-func ours(b testing.TB) http.Handler     { return oursWith(b, jwt.Config{}) }
-func oursFast(b testing.TB) http.Handler { return oursWith(b, jwt.Config{FastHMAC: true}) }
+func ours(b testing.TB) http.Handler {
+	return guarded(b, inMemory{}, authn.Config{}, byJWT(b, jwt.Config{}))
+}
 
-func oursWith(b testing.TB, cfg jwt.Config) http.Handler {
+func oursFast(b testing.TB) http.Handler {
+	return guarded(b, inMemory{}, authn.Config{}, byJWT(b, jwt.Config{FastHMAC: true}))
+}
+
+func byJWT(b testing.TB, cfg jwt.Config) authn.Backend {
 	backend, err := backends.JWT(jwt.Secret(secret), backends.JWTConfig{Config: cfg})
 	if err != nil {
 		b.Fatal(err)
 	}
-	users, err := authn.New(inMemory{}, authn.Config{}, backend)
+	return backend
+}
+
+func guarded[U authn.User](b testing.TB, store authn.Store[U], cfg authn.Config, backends ...authn.Backend) http.Handler {
+	users, err := authn.New(store, cfg, backends...)
 	if err != nil {
 		b.Fatal(err)
 	}
-	e := echo.New()
-	e.GET("/", ok, users.CurrentUser(authn.Active).Middleware)
-	return e
+	guard := users.CurrentUser(authn.Active)
+	return serve(guard.Middleware, func(c echo.Context) string {
+		u, _ := guard.User(c)
+		return u.AuthID()
+	})
 }
 
 var errRefused = errors.New("refused")
@@ -86,7 +97,7 @@ func byHand(testing.TB) http.Handler {
 	return handChecked(func(context.Context, string) (*account, error) { return one, nil })
 }
 
-func handChecked[U any](load func(ctx context.Context, subject string) (U, error)) http.Handler {
+func handChecked[U authn.User](load func(ctx context.Context, subject string) (U, error)) http.Handler {
 	type claims struct {
 		Sub string   `json:"sub"`
 		Aud []string `json:"aud"`
@@ -121,8 +132,7 @@ func handChecked[U any](load func(ctx context.Context, subject string) (U, error
 		}
 		return &c, nil
 	}
-	e := echo.New()
-	e.GET("/", ok, func(next echo.HandlerFunc) echo.HandlerFunc {
+	return serve(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			claims, err := check(c.Request())
 			if err != nil {
@@ -135,33 +145,56 @@ func handChecked[U any](load func(ctx context.Context, subject string) (U, error
 			c.Set("user", u)
 			return next(c)
 		}
-	})
-	return e
+	}, whoIsSet)
 }
 
+// whoIsSet is whom a middleware set that was written by hand.
+func whoIsSet(c echo.Context) string { return c.Get("user").(authn.User).AuthID() }
+
+// BenchmarkStateless is the guard of a user who is in memory: because the store
+// says so, or because one that keeps users is around SQLite.
 func BenchmarkStateless(b *testing.B) {
+	kept, people := keptInMemory(b)
 	for _, server := range []struct {
-		name string
-		make func(testing.TB) http.Handler
-	}{{"bare", bare}, {"by-hand", byHand}, {"ours", ours}, {"ours-fast", oursFast}, {"echo-jwt", echoJWT}, {"echo-jwt+aud", echoJWTWithAudience}, {"gin-jwt", ginJWT}, {"jwtauth", chiJWT}} {
-		for _, credential := range []struct {
-			name string
-			key  []byte
-			want int
-		}{{"good", secret, 204}, {"refused", []byte("another secret of 32 bytes......"), 401}} {
-			b.Run(server.name+"/"+credential.name, func(b *testing.B) {
-				h := server.make(b)
-				r := httptest.NewRequest(http.MethodGet, "/", nil)
-				r.Header.Set("Authorization", "Bearer "+token(b, credential.key))
-				b.ReportAllocs()
-				for b.Loop() {
-					w := httptest.NewRecorder()
-					h.ServeHTTP(w, r)
-					if w.Code != credential.want && server.name != "bare" {
-						b.Fatal(w.Code, w.Body)
-					}
-				}
+		name    string
+		make    func(testing.TB) http.Handler
+		subject string
+	}{
+		{"bare", bare, ""},
+		{"by-hand", byHand, subject},
+		{"ours", ours, subject},
+		{"ours-fast", oursFast, subject},
+		{"ours-verified", oursVerified, subject},
+		{"ours-cached", func(b testing.TB) http.Handler {
+			return guarded(b, kept, authn.Config{}, byJWT(b, jwt.Config{}))
+		}, people[0]},
+		{"ours-fast-cached", func(b testing.TB) http.Handler {
+			return guarded(b, kept, authn.Config{}, byJWT(b, jwt.Config{FastHMAC: true}))
+		}, people[0]},
+		{"echo-jwt", echoJWT, subject},
+		{"echo-jwt+aud", echoJWTWithAudience, subject},
+		{"gin-jwt", ginJWT, subject},
+		{"jwtauth", chiJWT, subject},
+	} {
+		good, bad := token(b, secret, server.subject), token(b, anotherSecret, server.subject)
+		b.Run(server.name+"/good", func(b *testing.B) {
+			h := server.make(b)
+			if server.name != "bare" {
+				prove(b, h, good, bad, server.subject)
+			}
+			visit(b, h, http.StatusNoContent, good)
+		})
+		if server.name != "bare" {
+			b.Run(server.name+"/refused", func(b *testing.B) {
+				visit(b, server.make(b), http.StatusUnauthorized, bad)
 			})
 		}
 	}
+}
+
+// keptInMemory is a store that keeps users, around one of a few of them.
+func keptInMemory(b *testing.B) (authn.Store[*userdb.User], []string) {
+	b.Helper()
+	store := newStore(b, testdb.SQLite(b))
+	return kept(b, store), populate(b, store, 8)
 }

@@ -1,0 +1,121 @@
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/internal/testdb"
+	"github.com/echo-users/echo-users/strategies/jwt"
+)
+
+// BenchmarkGrowth is what a guard costs with more backends, and with more users.
+func BenchmarkGrowth(b *testing.B) {
+	b.Run("backends", growingBackends)
+	b.Run("users", growingUsers)
+}
+
+// growingBackends are backends of JWT with a key each; the good token is of the
+// last one, and the refused one of none.
+func growingBackends(b *testing.B) {
+	bad := token(b, anotherSecret, subject)
+	for _, cfg := range []struct {
+		name string
+		jwt  jwt.Config
+	}{{"ours", jwt.Config{}}, {"ours-fast", jwt.Config{FastHMAC: true}}} {
+		for _, n := range []int{1, 5} {
+			var all []authn.Backend
+			var key []byte
+			for i := range n {
+				key = fmt.Appendf(nil, "the secret of backend %d, 32 bytes", i)
+				backend, err := backends.JWT(jwt.Secret(key), backends.JWTConfig{Name: fmt.Sprint("jwt", i), Config: cfg.jwt})
+				if err != nil {
+					b.Fatal(err)
+				}
+				all = append(all, backend)
+			}
+			good := token(b, key, subject)
+			h := guarded(b, inMemory{}, authn.Config{}, all...)
+			prove(b, h, good, bad, subject)
+			b.Run(fmt.Sprintf("%s/good/%d", cfg.name, n), func(b *testing.B) { visit(b, h, http.StatusNoContent, good) })
+			b.Run(fmt.Sprintf("%s/refused/%d", cfg.name, n), func(b *testing.B) { visit(b, h, http.StatusUnauthorized, bad) })
+		}
+	}
+}
+
+// growingUsers come in random order, up to a hundred thousand of them. The cache
+// has its default size: it keeps a thousand users, and of a million one in a
+// hundred.
+func growingUsers(b *testing.B) {
+	type server struct {
+		name    string
+		handler http.Handler
+	}
+	type size struct {
+		users   int
+		good    []credential
+		servers []server
+	}
+	var sizes []size
+	bad := token(b, anotherSecret, subject)
+	for _, n := range []int{1_000, 1_000_000} {
+		url := testdb.PostgresURL(b)
+		ids := fill(b, url, n)
+		rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+		ids = ids[:min(n, 100_000)]
+		db := widen(b, open(b, url))
+		store := newStore(b, db)
+		s := size{n, tokens(b, ids), []server{
+			{"by-hand", floor(b, db)},
+			{"ours", guarded(b, store, authn.Config{}, byJWT(b, jwt.Config{}))},
+			{"ours-cached", guarded(b, kept(b, store), authn.Config{}, byJWT(b, jwt.Config{}))},
+		}}
+		for _, server := range s.servers {
+			prove(b, server.handler, s.good[7], bad, ids[7])
+		}
+		sizes = append(sizes, s)
+	}
+	for i := range sizes[0].servers {
+		for _, s := range sizes {
+			b.Run(s.servers[i].name+"/"+strconv.Itoa(s.users), func(b *testing.B) {
+				warm(b, s.servers[i].handler, s.good[:1_000])
+				visit(b, s.servers[i].handler, http.StatusNoContent, s.good...)
+			})
+		}
+	}
+}
+
+// fill makes n users by COPY, and returns their ids.
+func fill(b testing.TB, url string, n int) []string {
+	b.Helper()
+	if err := newStore(b, open(b, url)).Migrate(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	connection, err := pgx.Connect(b.Context(), url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer connection.Close(b.Context())
+	ids := make([]string, 0, n)
+	copied, err := connection.CopyFrom(b.Context(), pgx.Identifier{"user"},
+		[]string{"id", "email", "hashed_password", "is_active", "is_superuser", "is_verified", "credential_generation"},
+		pgx.CopyFromSlice(n, func(i int) ([]any, error) {
+			id, err := uuid.NewV7() // as the store makes them
+			ids = append(ids, id.String())
+			return []any{id, fmt.Sprintf("user%d@example.com", i), "x", true, false, false, int64(0)}, err
+		}))
+	if err != nil || copied != int64(n) {
+		b.Fatal(copied, err)
+	}
+	if _, err := connection.Exec(b.Context(), `VACUUM (ANALYZE) "user"`); err != nil {
+		b.Fatal(err)
+	}
+	return ids
+}
