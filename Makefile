@@ -6,6 +6,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME = 60s
+BENCHTIME = 1s
 MODULES = bench examples/browser examples/custom-strategy examples/oauth-provider
 SHELL = bash
 
@@ -39,9 +40,10 @@ bench:
 	@mkdir -p docs/performance
 	@set -eo pipefail; cd bench; \
 	{ echo "make bench, at commit $$(git rev-parse --short HEAD), $$(go version | cut -d' ' -f3-), $$(nproc) processors"; \
-	  for round in 1 2 3; do ../.ci/with-services go test -run '^$$' -bench . -benchtime 1s .; done; \
+	  for round in 1 2 3; do ../.ci/with-services go test -run '^$$' -bench . -benchtime $(BENCHTIME) .; (cd .. && go test -run '^$$' -bench Parts -benchtime $(BENCHTIME) ./strategies/jwt); done; \
 	  go build -o storm.test ./cmd/storm; \
 	  for round in 1 2 3; do ./storm.test -rounds 1; ./storm.test -rounds 1 -ungated; ./storm.test -rounds 1 -logins 200 -hang-up; done; \
 	  rm storm.test; \
 	} | tee ../docs/performance/raw.txt; \
-	{ head -n 1 ../docs/performance/raw.txt; echo; go run ./cmd/table <../docs/performance/raw.txt; } | tee ../docs/performance/table.md
+	{ head -n 1 ../docs/performance/raw.txt; echo; go run ./cmd/table <../docs/performance/raw.txt; } | tee ../docs/performance/table.md; \
+	go run ./cmd/chart <../docs/performance/raw.txt >../docs/performance/chart.svg

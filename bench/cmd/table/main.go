@@ -1,79 +1,109 @@
 // Command table reads the output of several rounds of go test -bench and of
-// storm, and prints a Markdown table of medians: each benchmark with its ratio
-// to the line "by-hand" of its group, each storm as it was measured.
+// storm, and prints Markdown tables of medians: the comparisons that matter, where
+// the time of a guard goes, what servers do over loopback, each benchmark with its
+// ratio to the line "by-hand" of its group, and each storm as it was measured.
 package main
 
 import (
-	"bufio"
 	"fmt"
+	"log"
 	"os"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/echo-users/echo-users/bench/internal/results"
 )
 
-var (
-	line  = regexp.MustCompile(`^Benchmark(\S+)-\d+\s+\d+\s+([\d.]+) ns/op\s+(\d+) B/op\s+(\d+) allocs/op`)
-	plain = regexp.MustCompile(`^Benchmark(\S+)\s+\d+\s+([\d.]+) ns/op\s+(\d+) B/op\s+(\d+) allocs/op`)
-)
+// comparisons are of the first benchmark to the second one.
+var comparisons = []struct {
+	what, name, to, unit, bound string
+}{
+	{"JWT and user cache, FastHMAC, to HMAC and JSON by hand", "Stateless/ours-fast-cached/good", "Stateless/by-hand/good", "ns/op", "at most 0.60"},
+	{"JWT and user cache, to HMAC and JSON by hand", "Stateless/ours-cached/good", "Stateless/by-hand/good", "ns/op", "at most 1.30"},
+	{"JWT, user from Postgres, to that and a prepared query by hand", "Load/postgres/ours/1", "Load/postgres/by-hand/1", "ns/op", "at most 1.10"},
+	{"database token, to two queries through pgx", "Tokens/database/ours", "Tokens/database/by-hand", "ns/op", "at most 0.70"},
+	{"a million users, to a thousand", "Growth/users/ours/1000000", "Growth/users/ours/1000", "ns/op", "at most 1.30"},
+	{"JWT and user cache over loopback, to bare Echo", "Loopback/ours-cached", "Loopback/bare", "req/s", "at least 0.85"},
+	{"the same with FastHMAC", "Loopback/ours-fast-cached", "Loopback/bare", "req/s", "at least 0.85"},
+	{"JWT and user cache over loopback, to echo-jwt and First", "Loopback/ours-cached", "Loopback/echo-jwt+First", "req/s", "at least 3.00"},
+	{"five backends of JWT, to one", "Growth/backends/ours/good/5", "Growth/backends/ours/good/1", "ns/op", ""},
+	{"the same with FastHMAC", "Growth/backends/ours-fast/good/5", "Growth/backends/ours-fast/good/1", "ns/op", ""},
+	{"check of a token, FastHMAC, to the plain one", "Verified/fast/one", "Verified/plain/one", "ns/op", ""},
+	{"the same with tokens kept that were verified", "Verified/verified/one", "Verified/plain/one", "ns/op", ""},
+	{"the same, of more tokens than are kept", "Verified/verified/many", "Verified/plain/many", "ns/op", ""},
+}
 
 func main() {
-	times, allocs := map[string][]float64{}, map[string]string{}
-	var order []string
-	input := bufio.NewScanner(os.Stdin)
-	var storms []string
-	for input.Scan() {
-		if strings.Contains(input.Text(), "log-in") {
-			storms = append(storms, input.Text())
-		}
-		match := line.FindStringSubmatch(input.Text())
-		if match == nil {
-			match = plain.FindStringSubmatch(input.Text())
-		}
-		if match == nil {
-			continue
-		}
-		ns, err := strconv.ParseFloat(match[2], 64)
-		if err != nil {
-			continue
-		}
-		if times[match[1]] == nil {
-			order = append(order, match[1])
-		}
-		times[match[1]] = append(times[match[1]], ns)
-		allocs[match[1]] = match[4]
+	r, err := results.Read(os.Stdin)
+	if err != nil {
+		log.Fatal(err)
 	}
+	fmt.Println("## In short")
+	fmt.Println()
+	fmt.Println("| | ratio | wanted | allocations |")
+	fmt.Println("|---|---:|---:|---:|")
+	for _, c := range comparisons {
+		if ratio, ok := r.Ratio(c.name, c.to, c.unit); ok {
+			fmt.Printf("| %s | %.2f | %s | %s |\n", c.what, ratio, c.bound, allocations(r, c.name))
+		}
+	}
+
+	const whole = "Parts/the_whole:_guarded_route"
+	fmt.Println("\n## Where each nanosecond goes")
+	fmt.Println()
+	fmt.Println("| part | ns | of the guarded route | allocations |")
+	fmt.Println("|---|---:|---:|---:|")
+	for _, name := range r.Names {
+		if part, ok := strings.CutPrefix(name, "Parts/"); ok {
+			ns, _ := r.Median(name, "ns/op")
+			share := "—"
+			if ratio, ok := r.Ratio(name, whole, "ns/op"); ok {
+				share = fmt.Sprintf("%.0f %%", 100*ratio)
+			}
+			fmt.Printf("| %s | %.0f | %s | %s |\n", strings.ReplaceAll(part, "_", " "), ns, share, allocations(r, name))
+		}
+	}
+
+	fmt.Println("\n## Over loopback")
+	fmt.Println()
+	fmt.Println("| server | requests/s | × bare Echo | p99 |")
+	fmt.Println("|---|---:|---:|---:|")
+	for _, name := range r.Names {
+		if rate, ok := r.Median(name, "req/s"); ok {
+			ratio, _ := r.Ratio(name, "Loopback/bare", "req/s")
+			p99, _ := r.Median(name, "p99-µs")
+			fmt.Printf("| %s | %.0f | %.2f | %.1f ms |\n", strings.TrimPrefix(name, "Loopback/"), rate, ratio, p99/1000)
+		}
+	}
+
+	fmt.Println("\n## Everything")
+	fmt.Println()
 	fmt.Println("| benchmark | median | × by hand | allocations | runs |")
 	fmt.Println("|---|---:|---:|---:|---:|")
-	for _, name := range order {
-		ratio := "—"
-		if floor := times[handmade(name)]; floor != nil {
-			ratio = fmt.Sprintf("%.2f", median(times[name])/median(floor))
+	for _, name := range r.Names {
+		if strings.HasPrefix(name, "Parts/") || strings.HasPrefix(name, "Loopback/") {
+			continue
 		}
-		fmt.Printf("| %s | %.2f µs | %s | %s | %d |\n", name, median(times[name])/1000, ratio, allocs[name], len(times[name]))
+		ns, _ := r.Median(name, "ns/op")
+		ratio := "—"
+		if floor, ok := r.ByHand(name); ok {
+			times, _ := r.Ratio(name, floor, "ns/op")
+			ratio = fmt.Sprintf("%.2f", times)
+		}
+		fmt.Printf("| %s | %.2f µs | %s | %s | %d |\n", name, ns/1000, ratio, allocations(r, name), r.Rounds(name))
 	}
 	fmt.Println()
-	for _, storm := range storms {
+	if size, ok := r.Median("Verified/memory", "B/token"); ok {
+		fmt.Printf("- A token that is kept as verified takes %.0f bytes.\n", size)
+	}
+	for _, storm := range r.Storms {
 		fmt.Println("- " + storm)
 	}
 }
 
-// handmade is the name of the floor that a benchmark is compared with:
-// Load/postgres/ours/32 with Load/postgres/by-hand/32.
-func handmade(name string) string {
-	parts := strings.Split(name, "/")
-	if len(parts) < 3 {
-		return ""
+func allocations(r *results.Results, name string) string {
+	n, ok := r.Median(name, "allocs/op")
+	if !ok {
+		return "—"
 	}
-	parts[len(parts)-2] = "by-hand"
-	return strings.Join(parts, "/")
-}
-
-func median(values []float64) float64 {
-	values = slices.Sorted(slices.Values(values))
-	if n := len(values); n%2 == 0 {
-		return (values[n/2-1] + values[n/2]) / 2
-	}
-	return values[len(values)/2]
+	return fmt.Sprintf("%.0f", n)
 }
