@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -46,7 +47,9 @@ func prove(b testing.TB, h http.Handler, good, bad credential, who string) {
 	}
 }
 
-// client makes requests of a handler. It adds no allocation to the handler's.
+// client makes requests of a handler. It adds no allocation to the handler's. The
+// context of its requests can be cancelled, as a server's can, which has
+// database/sql watch it.
 type client struct {
 	request  *http.Request
 	header   map[string][]string
@@ -54,8 +57,10 @@ type client struct {
 	response http.Header
 }
 
-func newClient() *client {
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
+func newClient(b testing.TB) *client {
+	ctx, cancel := context.WithCancel(context.Background())
+	b.Cleanup(cancel)
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
 	return &client{request: r, header: r.Header, response: http.Header{}}
 }
 
@@ -86,7 +91,7 @@ func (c *client) Write(p []byte) (int, error) {
 // warm lets everybody in once, who is kept from then on where users are kept.
 func warm(b testing.TB, h http.Handler, credentials []credential) {
 	b.Helper()
-	c := newClient()
+	c := newClient(b)
 	for _, with := range credentials {
 		if got := c.get(h, with); got != http.StatusNoContent {
 			b.Fatal(got)
@@ -98,7 +103,7 @@ func warm(b testing.TB, h http.Handler, credentials []credential) {
 // with this status.
 func visit(b *testing.B, h http.Handler, want int, credentials ...credential) {
 	b.Helper()
-	c := newClient()
+	c := newClient(b)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i += 7919 {
 		if got := c.get(h, credentials[i%len(credentials)]); got != want {

@@ -114,8 +114,10 @@ func fill(b testing.TB, url string, n int) []string {
 	if err != nil || copied != int64(n) {
 		b.Fatal(copied, err)
 	}
-	if _, err := connection.Exec(b.Context(), `VACUUM (ANALYZE) "user"`); err != nil {
-		b.Fatal(err)
+	for _, settle := range []string{`VACUUM (ANALYZE) "user"`, `CHECKPOINT`} { // else it is written out while guards read
+		if _, err := connection.Exec(b.Context(), settle); err != nil {
+			b.Fatal(err)
+		}
 	}
 	return ids
 }

@@ -143,7 +143,7 @@ func benchmarkLoad(b *testing.B, db *gorm.DB) {
 			b.SetParallelism(32 / runtime.GOMAXPROCS(0))
 			var next atomic.Int64
 			b.RunParallel(func(p *testing.PB) {
-				c := newClient()
+				c := newClient(b)
 				for p.Next() {
 					if got := c.get(server.handler, good[int(next.Add(7919))%len(good)]); got != http.StatusNoContent {
 						b.Error(got)

@@ -58,7 +58,7 @@ func BenchmarkParts(b *testing.B) {
 	unguarded := bare(b)
 	e := echo.New()
 	c := e.NewContext(r, httptest.NewRecorder())
-	visitor := newClient()
+	visitor := newClient(b)
 
 	type carried struct {
 		context.Context
