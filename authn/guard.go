@@ -209,7 +209,8 @@ func (g *Guard[U]) find(r *http.Request, how *reading) (U, Identity, error) {
 	var away error
 	refusal := g.nobody
 	for i, b := range g.backends {
-		u, id, err := g.users.recognise(r.Context(), how, func() (Identity, error) { return b.Authenticate(r) })
+		asked := r // which goes on being another one
+		u, id, err := g.users.recognise(r.Context(), how, func() (Identity, error) { return b.Authenticate(asked) })
 		if err == nil && g.origins[i] != nil {
 			err = g.origins[i].CheckOrigin(r)
 		}

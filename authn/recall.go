@@ -35,7 +35,7 @@ func (m *Users[U]) recall(ctx context.Context, id string, how *reading) (U, erro
 	if m.recaller == nil {
 		return m.loadNow(ctx, id)
 	}
-	u, kept, err := m.recaller.Recall(ctx, id, how.age, m.loadNow)
+	u, kept, err := m.recaller.Recall(ctx, id, how.age, m.loader)
 	how.kept = how.kept || kept
 	return found(u, err)
 }

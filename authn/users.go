@@ -21,7 +21,8 @@ type Users[U User] struct {
 	sessions []SessionStore // of the backends
 	hooks    hookSets[U]
 	recaller Recaller[U] // nil where the store keeps no users for guards
-	joined   *joiner[U]  // nil where loads are not joined
+	loader   func(context.Context, string) (U, error)
+	joined   *joiner[U] // nil where loads are not joined
 	runner   *runner
 	cfg      Config
 }
@@ -88,6 +89,7 @@ func New[U User](store Store[U], cfg Config, backends ...Backend) (*Users[U], er
 		cfg.Logger = slog.Default()
 	}
 	m := &Users[U]{store: store, backends: slices.Clone(backends), sessions: sessionStores(backends), cfg: cfg}
+	m.loader = m.loadNow // once: a method value is an allocation
 	m.recaller, _ = storeCan[Recaller[U]](store)
 	m.runner = newRunner(cfg.Background, cfg.Logger)
 	if !cfg.SkipJoinedLoads {

@@ -21,8 +21,8 @@ type claims struct {
 	id, issuer, subject, sessionID, scope    string
 	userID                                   string // fastapi-users up to v9
 	hasSubject                               bool
-	audience, methods                        []string
-	few                                      [2]string // where the audience is, as a rule
+	audience                                 audience
+	methods                                  []string
 	expiresAt, notBefore, issuedAt, authTime time.Time
 	generation                               int64
 	renewed, mailed                          bool // mailed: to reset a password, by fastapi-users
@@ -43,7 +43,7 @@ func (c *claims) set(name, value string) (err error) {
 	case "user_id":
 		c.userID, err = text(value)
 	case "aud":
-		c.audience, err = oneOrMore(c.few[:0], value)
+		c.audience, err = parseAudience(value)
 	case "exp":
 		c.expiresAt, err = numericDate(value)
 	case "nbf":
@@ -57,7 +57,7 @@ func (c *claims) set(name, value string) (err error) {
 	case "sid":
 		c.sessionID, err = text(value)
 	case "amr":
-		c.methods, err = texts(nil, value)
+		c.methods, err = texts(value)
 	case "renewed":
 		c.renewed = value != "false" && value != "null"
 	case "password_fgpt":
@@ -82,9 +82,10 @@ func (c *claims) owner() string {
 	return c.userID
 }
 
-// identity is what the claims say about who it is.
-func (c *claims) identity() authn.Identity {
+// identity is what the claims, encoded as payload, say about who it is.
+func (c *claims) identity(payload string) authn.Identity {
 	return authn.Identity{
+		Claims:     payload,
 		Subject:    c.owner(),
 		SessionID:  c.sessionID,
 		Generation: c.generation,
@@ -97,33 +98,65 @@ func (c *claims) identity() authn.Identity {
 	}
 }
 
-// oneOrMore decodes a string or an array of strings (RFC 7519 §4.1.3) and
-// appends them.
-func oneOrMore(to []string, value string) ([]string, error) {
-	if value[0] == '"' {
-		one, err := text(value)
-		return append(to, one), err
-	}
-	return texts(to, value)
+// audience is an aud claim as it is written, which was found to be a string or an
+// array of strings (RFC 7519 §4.1.3).
+type audience string
+
+func parseAudience(value string) (audience, error) {
+	return audience(value), eachText(value, func(string) bool { return true })
 }
 
-// texts decodes an array of strings and appends them.
-func texts(to []string, value string) ([]string, error) {
+// has reports whether one of its values is such a one.
+func (a audience) has(wanted func(aud string) bool) (found bool) {
+	if a == "" {
+		return false
+	}
+	_ = eachText(string(a), func(aud string) bool {
+		found = wanted(aud)
+		return !found
+	})
+	return found
+}
+
+// eachText calls visit with a string, or with each one of an array, until it
+// returns false.
+func eachText(value string, visit func(one string) bool) error {
+	if value[0] == '"' {
+		one, err := text(value)
+		if err == nil {
+			visit(one)
+		}
+		return err
+	}
 	if value[0] != '[' {
-		return nil, errMalformed
+		return errMalformed
 	}
 	for i := skipSpace(value, 1); value[i] != ']'; {
 		end := valueEnd(value, i)
 		one, err := text(value[i:end])
 		if err != nil {
-			return nil, err
+			return err
 		}
-		to = append(to, one)
+		if !visit(one) {
+			return nil
+		}
 		if i = skipSpace(value, end); value[i] == ',' {
 			i = skipSpace(value, i+1)
 		}
 	}
-	return to, nil
+	return nil
+}
+
+// texts decodes an array of strings.
+func texts(value string) (list []string, err error) {
+	if value[0] != '[' {
+		return nil, errMalformed
+	}
+	err = eachText(value, func(one string) bool {
+		list = append(list, one)
+		return true
+	})
+	return list, err
 }
 
 // maxNumericDate is the last second of the year 9999.
@@ -132,12 +165,30 @@ const maxNumericDate = 253402300799
 // numericDate decodes a number of seconds since 1970, whole or not
 // (RFC 7519 §2). Nothing but a number is one.
 func numericDate(value string) (time.Time, error) {
+	if whole, ok := shortInteger(value); ok {
+		return time.Unix(whole, 0), nil
+	}
 	seconds, err := strconv.ParseFloat(value, 64)
 	if err != nil || value[0] == '"' || seconds < 0 || seconds > maxNumericDate {
 		return time.Time{}, errMalformed
 	}
 	whole, part := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(part*1e9)), nil
+}
+
+// shortInteger decodes a number of up to eleven digits, which is no later than
+// maxNumericDate.
+func shortInteger(value string) (n int64, ok bool) {
+	if len(value) > 11 {
+		return 0, false
+	}
+	for i := range len(value) {
+		if value[i] < '0' || value[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(value[i]-'0')
+	}
+	return n, true
 }
 
 // ClaimsFunc makes the custom claims of a token; its result must marshal to a

@@ -11,20 +11,22 @@ import (
 // invalid is an [authn.ErrInvalidToken] with golang-jwt's error for the
 // reason. The reasons are made once: a refusal is cheap, and says nothing of
 // the token.
-type invalid struct{ reason error }
+type invalid struct{ kinds [2]error }
 
-func (e *invalid) Error() string   { return authn.ErrInvalidToken.Error() + ": " + e.reason.Error() }
-func (e *invalid) Unwrap() []error { return []error{authn.ErrInvalidToken, e.reason} }
+func newInvalid(reason error) *invalid { return &invalid{[2]error{authn.ErrInvalidToken, reason}} }
+
+func (e *invalid) Error() string   { return e.kinds[0].Error() + ": " + e.kinds[1].Error() }
+func (e *invalid) Unwrap() []error { return e.kinds[:] }
 
 var (
-	errMalformed            = &invalid{gojwt.ErrTokenMalformed}
-	errUnverifiable         = &invalid{gojwt.ErrTokenUnverifiable}
-	errSignature            = &invalid{gojwt.ErrTokenSignatureInvalid}
-	errRequiredClaimMissing = &invalid{gojwt.ErrTokenRequiredClaimMissing}
-	errExpired              = &invalid{gojwt.ErrTokenExpired}
-	errNotValidYet          = &invalid{gojwt.ErrTokenNotValidYet}
-	errInvalidIssuer        = &invalid{gojwt.ErrTokenInvalidIssuer}
-	errInvalidAudience      = &invalid{gojwt.ErrTokenInvalidAudience}
-	errRevoked              = &invalid{errors.New("token is revoked")}
-	errInvalidSubject       = &invalid{gojwt.ErrTokenInvalidSubject}
+	errMalformed            = newInvalid(gojwt.ErrTokenMalformed)
+	errUnverifiable         = newInvalid(gojwt.ErrTokenUnverifiable)
+	errSignature            = newInvalid(gojwt.ErrTokenSignatureInvalid)
+	errRequiredClaimMissing = newInvalid(gojwt.ErrTokenRequiredClaimMissing)
+	errExpired              = newInvalid(gojwt.ErrTokenExpired)
+	errNotValidYet          = newInvalid(gojwt.ErrTokenNotValidYet)
+	errInvalidIssuer        = newInvalid(gojwt.ErrTokenInvalidIssuer)
+	errInvalidAudience      = newInvalid(gojwt.ErrTokenInvalidAudience)
+	errRevoked              = newInvalid(errors.New("token is revoked"))
+	errInvalidSubject       = newInvalid(gojwt.ErrTokenInvalidSubject)
 )

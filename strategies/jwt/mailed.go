@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -136,7 +135,7 @@ func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, er
 		return authn.Mailed{}, errExpired
 	case !c.notBefore.IsZero() && now.Before(c.notBefore):
 		return authn.Mailed{}, errNotValidYet
-	case !slices.Equal(c.audience, []string{t.audience}):
+	case !c.audience.has(func(string) bool { return true }), c.audience.has(func(aud string) bool { return aud != t.audience }):
 		return authn.Mailed{}, errInvalidAudience
 	case c.owner() == "":
 		return authn.Mailed{}, errInvalidSubject

@@ -34,23 +34,25 @@ func NewRevocable(keys Keys, cfg Config, denylist authn.Denylist) (*Revocable, e
 
 // Read is [Strategy.Read], and refuses what was revoked.
 func (s *Revocable) Read(ctx context.Context, token string) (authn.Identity, error) {
-	id, c, err := s.read(ctx, token)
+	var c claims
+	payload, err := s.read(ctx, token, &c)
 	if err != nil {
 		return authn.Identity{}, err
 	}
-	denied, err := s.denylist.Denied(ctx, s.denialID(c, token))
+	denied, err := s.denylist.Denied(ctx, s.denialID(&c, token))
 	if err != nil {
 		return authn.Identity{}, err
 	}
 	if denied {
 		return authn.Identity{}, errRevoked
 	}
-	return id, nil
+	return c.identity(payload), nil
 }
 
 // Revoke ends a token. One that isn't valid needs no ending.
 func (s *Revocable) Revoke(ctx context.Context, token string) error {
-	_, c, err := s.read(ctx, token)
+	var c claims
+	_, err := s.read(ctx, token, &c)
 	if errors.Is(err, authn.ErrInvalidToken) {
 		return nil
 	}
@@ -58,13 +60,13 @@ func (s *Revocable) Revoke(ctx context.Context, token string) error {
 		return err
 	}
 	until := c.expiresAt
-	if renewable := c.authTime.Add(s.cfg.RenewFor); s.isFamily(c) && !until.IsZero() && renewable.After(until) {
+	if renewable := c.authTime.Add(s.cfg.RenewFor); s.isFamily(&c) && !until.IsZero() && renewable.After(until) {
 		until = renewable
 	}
 	if !until.IsZero() {
 		until = until.Add(s.cfg.Leeway)
 	}
-	return s.denylist.Deny(ctx, s.denialID(c, token), until, s.cfg.Now())
+	return s.denylist.Deny(ctx, s.denialID(&c, token), until, s.cfg.Now())
 }
 
 // isFamily reports whether a token ends with those that it was renewed from, and

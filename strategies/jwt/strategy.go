@@ -216,25 +216,23 @@ func (s *Strategy) Renew(id authn.Identity) (authn.Identity, error) {
 // kind, such as jwt.ErrTokenExpired. Any other error means that a [KeySet] could
 // not look for the key that the token names.
 func (s *Strategy) Read(ctx context.Context, token string) (authn.Identity, error) {
-	id, _, err := s.read(ctx, token)
-	return id, err
+	var c claims
+	payload, err := s.read(ctx, token, &c)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	return c.identity(payload), nil
 }
 
-func (s *Strategy) read(ctx context.Context, token string) (authn.Identity, *claims, error) {
-	payload, _, err := s.verify(ctx, token)
-	if err != nil {
-		return authn.Identity{}, nil, err
+// read verifies a token, decodes its claims into c, and returns them encoded.
+func (s *Strategy) read(ctx context.Context, token string, c *claims) (payload string, err error) {
+	if payload, _, err = s.verify(ctx, token); err != nil {
+		return "", err
 	}
-	c := new(claims)
 	if err := decodeClaims(payload, c.set); err != nil {
-		return authn.Identity{}, nil, err
+		return "", err
 	}
-	if err := s.validate(c); err != nil {
-		return authn.Identity{}, nil, err
-	}
-	id := c.identity()
-	id.Claims = payload
-	return id, c, nil
+	return payload, s.validate(c)
 }
 
 // validate checks the claims of a token whose signature is good
@@ -254,12 +252,12 @@ func (s *Strategy) validate(c *claims) error {
 	if s.cfg.Issuer != "" && c.issuer != s.cfg.Issuer {
 		return errInvalidIssuer
 	}
-	if c.mailed || slices.ContainsFunc(c.audience, isForeignPurpose) {
-		return errInvalidAudience
-	}
-	if !s.cfg.SkipAudience && !slices.ContainsFunc(c.audience, func(aud string) bool {
-		return slices.Contains(s.cfg.Audience, aud)
-	}) {
+	ours := s.cfg.SkipAudience
+	foreign := c.audience.has(func(aud string) bool {
+		ours = ours || slices.Contains(s.cfg.Audience, aud)
+		return isForeignPurpose(aud)
+	})
+	if c.mailed || foreign || !ours {
 		return errInvalidAudience
 	}
 	if c.owner() == "" {
