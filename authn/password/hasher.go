@@ -197,6 +197,10 @@ func (h *Hasher) init() error {
 
 // enter waits for a place at the gate for a computation of so many KiB.
 func (h *Hasher) enter(ctx context.Context, memory uint32) (leave func(), err error) {
+	if tell, ok := ctx.Value(waitedKey{}).(func(time.Duration)); ok {
+		began := time.Now()
+		defer func() { tell(time.Since(began)) }()
+	}
 	leave, err = h.gate.enter(ctx, h.weight(memory))
 	if err != nil && !errors.Is(err, ErrOverloaded) {
 		err = fmt.Errorf("password: waiting to hash: %w", err)
