@@ -46,6 +46,8 @@ type runner struct {
 	queue   []job
 	workers int
 	open    int // accepted and not done
+	failed  uint64
+	refused uint64
 	closed  bool
 	idle    chan struct{} // closed when open gets to zero; nil where nobody waits
 }
@@ -71,6 +73,7 @@ func (r *runner) accept(ctx context.Context, name string, work func(context.Cont
 		return fmt.Errorf("%w: %s: the manager was shut down", ErrUnavailable, name)
 	}
 	if len(r.queue) >= r.bounds.Backlog {
+		r.refused++
 		return fmt.Errorf("%w: %s: %d pieces of work are waiting already", ErrUnavailable, name, len(r.queue))
 	}
 	r.queue = append(r.queue, job{context.WithoutCancel(ctx), name, work})
@@ -107,15 +110,20 @@ func (r *runner) run() {
 }
 
 func (r *runner) finish(j job) {
+	failed := true // unless it returns
 	defer func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		if failed {
+			r.failed++
+		}
 		if r.open--; r.open == 0 && r.idle != nil {
 			close(r.idle)
 			r.idle = nil
 		}
 	}()
-	if err := r.do(j.ctx, j.work); err != nil {
+	err := r.do(j.ctx, j.work)
+	if failed = err != nil; failed {
 		r.logger.ErrorContext(j.ctx, "authn: work in the background failed", slog.String("work", j.name), slog.Any("error", err))
 	}
 }

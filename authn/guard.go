@@ -142,6 +142,13 @@ func (g *Guard[U]) Require(rule func(U) error) *Guard[U] {
 // another guard has found somebody else for the request, it is 401.
 // Behind an optional guard the user may be nil without an error.
 func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
+	if g.users.cfg.Observer != nil {
+		return g.observed(r)
+	}
+	return g.check(r)
+}
+
+func (g *Guard[U]) check(r *http.Request) (U, *http.Request, error) {
 	var none U
 	how := reading{age: anyAge}
 	u, id, err := g.recognise(r, &how)

@@ -32,6 +32,8 @@ type joiner[U User] struct {
 	mu    sync.Mutex
 	free  int // queries that could be sent now
 	queue []*flight[U]
+
+	queries, users uint64 // that were sent, and whom they asked for
 }
 
 // flight is a batch of loads. It has a context of its own, which ends with its
@@ -61,6 +63,7 @@ func (j *joiner[U]) byID(ctx context.Context, id string) (U, error) {
 	j.mu.Lock()
 	if j.free > 0 {
 		j.free--
+		j.queries, j.users = j.queries+1, j.users+1
 		j.mu.Unlock()
 		defer j.next()
 		return j.store.ByID(ctx, id)
@@ -135,6 +138,7 @@ func (j *joiner[U]) depart() *flight[U] {
 		f := j.queue[0]
 		j.queue[0], j.queue = nil, j.queue[1:]
 		if f.waiting > 0 {
+			j.queries, j.users = j.queries+1, j.users+uint64(len(f.ids))
 			return f
 		}
 	}

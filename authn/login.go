@@ -23,8 +23,10 @@ func (m *Users[U]) Authenticate(ctx context.Context, email, password string) (U,
 // name, say. find returns [ErrUserNotFound] for nobody; any other error is
 // [ErrUnavailable]. How it searches must follow from what was typed alone, so
 // that its time doesn't tell who is known.
-func (m *Users[U]) AuthenticateWith(ctx context.Context, find func(ctx context.Context) (U, error), password string) (U, error) {
+func (m *Users[U]) AuthenticateWith(ctx context.Context, find func(ctx context.Context) (U, error), password string) (who U, err error) {
+	ctx, began := m.begin(ctx, DeedAuthenticate)
 	var none U
+	defer func() { m.end(ctx, DeedAuthenticate, "", began, any(who) != any(none), err) }()
 	if err := checkPasswordLength(password); err != nil {
 		return none, err
 	}
@@ -91,11 +93,13 @@ func (m *Users[U]) upgradeHash(ctx context.Context, u U, password string) error 
 //
 // The credential carries u's generation, so u must be as it was loaded when
 // the person was authenticated.
-func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...string) (*Response, error) {
+func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...string) (res *Response, err error) {
 	b, door, err := capability[LoginBackend](m, backend, "log-in")
 	if err != nil {
 		return nil, err
 	}
+	ctx, began := m.begin(ctx, DeedLogin)
+	defer func() { m.end(ctx, DeedLogin, backend, began, res != nil, err) }()
 	now := m.cfg.Now()
 	id := Identity{
 		Subject:    u.AuthID(),
@@ -109,7 +113,7 @@ func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...st
 	if err := m.passGates(ctx, b, u, id); err != nil {
 		return nil, err
 	}
-	res, err := m.issue(ctx, door, id)
+	res, err = m.issue(ctx, door, id)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,8 @@ const (
 	errandReset   = "reset"
 	errandWelcome = "welcome"
 )
+
+var errandKinds = []string{errandVerify, errandReset, errandWelcome, string(PasswordChanged), string(EmailChanged)}
 
 // Outbox keeps errands until they are done, so that a crash loses none
 // ([Config.Outbox]). Package userdb has one. Every method is atomic and safe
@@ -139,7 +142,7 @@ func (m *Users[U]) untold(ctx context.Context, e Errand, err error) {
 
 // run runs an errand and takes it out of the outbox, or defers it.
 func (m *Users[U]) run(ctx context.Context, e Errand) error {
-	err := caught(func() error { return m.mail(ctx, e) })
+	err := m.observedMail(ctx, e)
 	if m.cfg.Outbox == nil {
 		return err
 	}
@@ -152,6 +155,23 @@ func (m *Users[U]) run(ctx context.Context, e Errand) error {
 	}
 	due := now.Add(min(time.Minute<<min(e.Attempts, 10), longestDefer))
 	return errors.Join(err, m.cfg.Outbox.Defer(noting, e.ID, due))
+}
+
+// observedMail is mail for an observer, where there is one.
+func (m *Users[U]) observedMail(ctx context.Context, e Errand) error {
+	ctx, began := m.begin(ctx, DeedMail)
+	err := caught(func() error { return m.mail(ctx, e) })
+	if m.cfg.Observer != nil {
+		o := Observation{Deed: DeedMail, Outcome: OutcomeOK, Name: e.Kind, Took: time.Since(began)}
+		if err != nil {
+			o.Outcome = OutcomeFailed
+		}
+		if !slices.Contains(errandKinds, e.Kind) {
+			o.Name = "other" // it is what a row says
+		}
+		m.cfg.Observer.End(ctx, o)
+	}
+	return err
 }
 
 // mail has the hooks send what the errand is about.
@@ -247,7 +267,9 @@ func (m *Users[U]) DeliverOutbox(ctx context.Context, interval time.Duration) er
 
 // deliverDue runs all errands that are due, as many at once as the background
 // has workers.
-func (m *Users[U]) deliverDue(ctx context.Context) error {
+func (m *Users[U]) deliverDue(ctx context.Context) (err error) {
+	ctx, began := m.begin(ctx, DeedOutbox)
+	defer func() { m.end(ctx, DeedOutbox, "", began, true, err) }()
 	for {
 		if m.runner.ended.Err() != nil {
 			return fmt.Errorf("%w: the manager was shut down", ErrUnavailable)

@@ -45,12 +45,17 @@ func (e *ReuseError) Unwrap() error { return ErrInvalidToken }
 // users who are gone or inactive; both as a 401 with the challenge of a guard;
 // [ErrNotVerified]; [ErrCrossSite]; [ErrNotSupported]; [ErrUnavailable]; or a
 // hook's own error.
-func (m *Users[U]) Refresh(r *http.Request, backend, token string) (*Response, error) {
+func (m *Users[U]) Refresh(r *http.Request, backend, token string) (res *Response, err error) {
 	b, door, err := capability[RefreshBackend](m, backend, "refresh")
 	if err != nil {
 		return nil, err
 	}
-	res, err := m.refresh(r, b, door, token)
+	ctx, began := m.begin(r.Context(), DeedRefresh)
+	defer func() { m.end(ctx, DeedRefresh, backend, began, res != nil, err) }()
+	if ctx != r.Context() {
+		r = r.WithContext(ctx)
+	}
+	res, err = m.refresh(r, b, door, token)
 	if err == nil || errors.Is(err, ErrUnavailable) {
 		return res, err
 	}

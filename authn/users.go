@@ -24,6 +24,8 @@ type Users[U User] struct {
 	loader   func(context.Context, string) (U, error)
 	joined   *joiner[U] // nil where loads are not joined
 	runner   *runner
+	queue    queuer       // of the hasher, or nil
+	cache    cacheCounter // of the recaller, or nil
 	cfg      Config
 }
 
@@ -53,6 +55,9 @@ type Config struct {
 	// SkipJoinedLoads has each guard load its user in a query of its own,
 	// also where the store is a [BatchStore].
 	SkipJoinedLoads bool
+	// Observer hears of guards, log-ins, hashes and the like, for metrics and
+	// traces. Defaults to nobody, which costs nothing.
+	Observer Observer
 	// Now is the clock. Defaults to [time.Now].
 	Now func() time.Time
 	// Logger hears of what must not fail a request, never of a secret.
@@ -91,9 +96,17 @@ func New[U User](store Store[U], cfg Config, backends ...Backend) (*Users[U], er
 	m := &Users[U]{store: store, backends: slices.Clone(backends), sessions: sessionStores(backends), cfg: cfg}
 	m.loader = m.loadNow // once: a method value is an allocation
 	m.recaller, _ = storeCan[Recaller[U]](store)
+	m.cache, _ = m.recaller.(cacheCounter)
+	m.queue, _ = cfg.Passwords.(queuer)
 	m.runner = newRunner(cfg.Background, cfg.Logger)
 	if !cfg.SkipJoinedLoads {
 		m.joined = newJoiner(store)
+	}
+	if cfg.Observer != nil {
+		m.cfg.Passwords = observedHasher{cfg.Passwords, cfg.Observer}
+		if watcher, ok := cfg.Observer.(Watcher); ok {
+			watcher.Watch(m.Stats)
+		}
 	}
 	return m, nil
 }
