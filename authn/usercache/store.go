@@ -57,6 +57,8 @@ type Store[U authn.User] struct {
 	parts   [64]part
 	seed    maphash.Seed
 	link    *link // or nil
+
+	hits, misses, bypassed counter
 }
 
 // entry is a user, or that there is none, as the store said it.
@@ -161,18 +163,21 @@ func (s *Store[U]) inTransaction(ctx context.Context) bool {
 // less than age ago, and less than [Config.MaxAge], or as load returns them now.
 func (s *Store[U]) Recall(ctx context.Context, id string, age time.Duration, load func(ctx context.Context, id string) (U, error)) (U, bool, error) {
 	if s.link != nil && !s.link.isUp() || s.inTransaction(ctx) {
+		s.bypassed.add()
 		u, err := load(ctx, id)
 		return u, false, err
 	}
 	began := s.cfg.Now()
 	if kept, ok := s.entries.GetIfPresent(id); ok {
 		if since := began.Sub(kept.read); since >= 0 && since < min(age, s.maxAge(kept)) {
+			s.hits.add()
 			if kept.absent {
 				return kept.user, true, authn.ErrUserNotFound
 			}
 			return s.copy(kept.user), true, nil
 		}
 	}
+	s.misses.add()
 	p := s.part(id)
 	changes := p.now()
 	u, err := load(ctx, id)
