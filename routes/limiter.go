@@ -20,6 +20,8 @@ type limiter struct {
 	counts  counts
 	devices *devices // or nil
 	flights flights
+
+	observer authn.Observer // or nil
 }
 
 func newLimiter(cfg Limits, logger *slog.Logger) (*limiter, error) {
@@ -94,6 +96,9 @@ func (l *limiter) begin(r *http.Request, all ...counted) (*Attempt, error) {
 func (a *Attempt) take(c counted) error {
 	if wait := a.limiter.flights.take(a.ctx, &a.limiter.counts, c); wait > 0 {
 		a.TakeBack()
+		if observer := a.limiter.observer; observer != nil {
+			observer.End(a.ctx, authn.Observation{Deed: authn.DeedLimit, Outcome: authn.OutcomeRefused, Name: c.key.Name})
+		}
 		return tooMany(wait)
 	}
 	a.taken = append(a.taken, c)

@@ -152,6 +152,7 @@ func New[U authn.User](users *authn.Users[U], cfg Config[U]) (*Factory[U], error
 	}
 	f := &Factory[U]{users: users, cfg: cfg, limits: limits}
 	if limits != nil {
+		limits.observer = users.Observer()
 		users.Use(authn.Hooks[U]{AfterResetPassword: f.unlock})
 	}
 	switch age := cfg.Reauthenticate.Fresh; {
