@@ -7,7 +7,7 @@
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME = 60s
 BENCHTIME = 1s
-MODULES = bench examples/browser examples/custom-strategy examples/oauth-provider
+MODULES = bench examples/browser examples/custom-strategy examples/oauth-provider examples/telemetry
 SHELL = bash
 
 .PHONY: test lint browser fuzz bench
@@ -16,7 +16,7 @@ SHELL = bash
 test:
 	@race=-race; [ "$$(go env CGO_ENABLED)" = 1 ] || { race=; echo 'make: NO RACE DETECTOR, for want of a C compiler: apt-get install gcc libc6-dev | dnf install gcc | xcode-select --install' >&2; }; \
 	set -ex; .ci/with-services go test $$race -shuffle=on ./...; \
-	(cd examples/custom-strategy && go test $$race -shuffle=on ./...)
+	for module in custom-strategy telemetry; do (cd examples/$$module && go test $$race -shuffle=on ./...) || exit 1; done
 	@$(MAKE) --no-print-directory browser
 
 lint:
