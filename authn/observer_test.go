@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/echo-users/echo-users/authn"
@@ -337,4 +339,31 @@ func TestAnObserverCostsAGuardNoAllocation(t *testing.T) {
 	if without, with := allocations(nil), allocations(deaf{}); with != without {
 		t.Errorf("%v allocations with an observer, %v without", with, without)
 	}
+}
+
+func TestStatsCountJoinedLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &blocking{answer: make(chan error)}
+		users, err := authn.New(store, authn.Config{}, bySubject{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := users.CurrentUser(authn.Active)
+		busy := max(2, runtime.GOMAXPROCS(0))
+		for range busy {
+			startLoad(t.Context(), g, "ann")
+		}
+		for range 3 {
+			startLoad(t.Context(), g, "bob")
+		}
+		if s := users.Stats(); s.LoadQueries != uint64(busy) || s.LoadUsers != uint64(busy) {
+			t.Errorf("before the others take off: %+v", s)
+		}
+		for range busy + 1 {
+			store.let(nil)
+		}
+		if s := users.Stats(); s.LoadQueries != uint64(busy)+1 || s.LoadUsers != uint64(busy)+3 {
+			t.Errorf("%+v", s)
+		}
+	})
 }

@@ -42,7 +42,7 @@ const (
 // Config has the options of [New]. Its zero value works.
 type Config struct {
 	// GuardSpans makes a span for each request that a guard is asked about, which
-	// costs more than the guard. Defaults to none.
+	// costs more than its metrics. Defaults to none.
 	GuardSpans bool
 }
 
