@@ -151,14 +151,16 @@ func (g *Guard[U]) Check(r *http.Request) (U, *http.Request, error) {
 func (g *Guard[U]) check(r *http.Request) (U, *http.Request, error) {
 	var none U
 	how := reading{age: anyAge}
-	u, id, err := g.recognise(r, &how)
+	u, err := g.recognise(r, &how)
 	if err != nil && how.kept && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrCrossSite) {
-		u, id, err = g.recognise(r, &reading{age: refusalAge})
+		how = reading{age: refusalAge}
+		u, err = g.recognise(r, &how)
 	}
 	switch {
 	case err == nil:
-		id.User, id.Loaded = nil, nil
-		return u, withPrincipal(r, &principal{user: u, identity: id}), nil
+		p := &principal{user: u, identity: how.id}
+		p.identity.User, p.identity.Loaded = nil, nil
+		return u, withPrincipal(r, p), nil
 	case !g.demands.optional || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrCrossSite):
 		return none, r, g.redirect(r, err)
 	case r.Context().Value(principalKey{}) != nil: // whom a laxer guard found
@@ -168,15 +170,15 @@ func (g *Guard[U]) check(r *http.Request) (U, *http.Request, error) {
 }
 
 // recognise returns the user of a request, if they may pass.
-func (g *Guard[U]) recognise(r *http.Request, how *reading) (U, Identity, error) {
-	u, id, err := g.find(r, how)
+func (g *Guard[U]) recognise(r *http.Request, how *reading) (U, error) {
+	u, err := g.find(r, how)
 	if err == nil && g.contradicts(r, u) {
 		err = g.invalid
 	}
 	if err == nil {
-		err = g.admit(u, id)
+		err = g.admit(u, &how.id)
 	}
-	return u, id, err
+	return u, err
 }
 
 // contradicts reports whether another guard has found somebody else for the
@@ -211,19 +213,19 @@ func withPrincipal(r *http.Request, p *principal) *http.Request {
 const patience = 3 * time.Second
 
 // find returns the user whom the first backend with a valid credential names.
-func (g *Guard[U]) find(r *http.Request, how *reading) (U, Identity, error) {
+func (g *Guard[U]) find(r *http.Request, how *reading) (U, error) {
 	var none U
 	var away error
 	refusal := g.nobody
 	for i, b := range g.backends {
 		asked := r // which goes on being another one
-		u, id, err := g.users.recognise(r.Context(), how, func() (Identity, error) { return b.Authenticate(asked) })
+		u, err := g.users.recognise(r.Context(), how, func() (Identity, error) { return b.Authenticate(asked) })
 		if err == nil && g.origins[i] != nil {
 			err = g.origins[i].CheckOrigin(r)
 		}
 		if err == nil {
-			id.Backend = b.Name()
-			return u, id, nil
+			how.id.Backend = b.Name()
+			return u, nil
 		}
 		switch {
 		case isAway(err):
@@ -240,9 +242,9 @@ func (g *Guard[U]) find(r *http.Request, how *reading) (U, Identity, error) {
 		}
 	}
 	if away != nil {
-		return none, Identity{}, away
+		return none, away
 	}
-	return none, Identity{}, refusal
+	return none, refusal
 }
 
 // isAway reports whether an error of a backend says nothing about the
@@ -259,22 +261,21 @@ func isAway(err error) bool {
 // session, which may be about to follow ([Users.SignOutElsewhere]).
 var errNextGeneration = fmt.Errorf("%w: the generation has just changed", ErrInvalidToken)
 
-// recognise reads a credential and loads the user whom it names.
-func (m *Users[U]) recognise(ctx context.Context, how *reading, read func() (Identity, error)) (U, Identity, error) {
+// recognise reads a credential, into how, and loads the user whom it names.
+func (m *Users[U]) recognise(ctx context.Context, how *reading, read func() (Identity, error)) (u U, err error) {
 	for _, pause := range []time.Duration{5 * time.Millisecond, 25 * time.Millisecond, 0} {
-		id, err := read()
-		if err != nil {
+		if how.id, err = read(); err != nil {
 			var none U
-			return none, Identity{}, err
+			return none, err
 		}
-		u, err := m.load(ctx, id, how)
-		if pause == 0 || !errors.Is(err, errNextGeneration) {
-			return u, id, err
+		u, err = m.load(ctx, how)
+		if pause == 0 || err == nil || !errors.Is(err, errNextGeneration) {
+			return u, err
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return u, id, unavailable(ctx.Err())
+			return u, unavailable(ctx.Err())
 		}
 	}
 	panic("unreachable")
@@ -282,8 +283,9 @@ func (m *Users[U]) recognise(ctx context.Context, how *reading, read func() (Ide
 
 // load returns the user whom a verified credential names, if the credential
 // is of the account's present generation: [ErrInvalidToken] otherwise.
-func (m *Users[U]) load(ctx context.Context, id Identity, how *reading) (U, error) {
+func (m *Users[U]) load(ctx context.Context, how *reading) (U, error) {
 	var none U
+	id := &how.id
 	u, ok := id.Loaded.(U)
 	if !ok || any(u) == any(none) {
 		var err error
@@ -308,7 +310,7 @@ func (m *Users[U]) load(ctx context.Context, id Identity, how *reading) (U, erro
 }
 
 // admit asks the rules about a user who was found.
-func (g *Guard[U]) admit(u U, id Identity) error {
+func (g *Guard[U]) admit(u U, id *Identity) error {
 	account := u.AuthAccount()
 	if g.demands.status == Active && !account.IsActive {
 		return g.invalid

@@ -24,10 +24,12 @@ const (
 	refusalAge = time.Second
 )
 
-// reading says how a request's user may be loaded, and how they were.
+// reading says how a request's user may be loaded, how they were, and what the
+// credential says.
 type reading struct {
 	age  time.Duration // less than which a kept user must be
 	kept bool          // one was
+	id   Identity
 }
 
 // recall loads the user with this id, or has the store recall them.

@@ -80,10 +80,12 @@ func (m *Users[U]) refresh(r *http.Request, b Backend, door RefreshBackend, toke
 		}
 	}
 	ctx := r.Context()
-	u, id, err := m.recognise(ctx, new(reading), func() (Identity, error) { return door.Grant(r, token) })
+	var how reading
+	u, err := m.recognise(ctx, &how, func() (Identity, error) { return door.Grant(r, token) })
 	if err != nil {
 		return nil, m.refreshError(ctx, err)
 	}
+	id := how.id
 	id.Backend, id.IssuedAt, id.User, id.Loaded = b.Name(), m.cfg.Now(), u, nil
 	if err := m.passGates(ctx, b, u, id); err != nil {
 		if errors.Is(err, ErrBadCredentials) {

@@ -43,7 +43,7 @@ func (c *claims) set(name, value string) (err error) {
 	case "user_id":
 		c.userID, err = text(value)
 	case "aud":
-		c.audience, err = parseAudience(value)
+		c.audience = audience(value)
 	case "exp":
 		c.expiresAt, err = numericDate(value)
 	case "nbf":
@@ -98,24 +98,19 @@ func (c *claims) identity(payload string) authn.Identity {
 	}
 }
 
-// audience is an aud claim as it is written, which was found to be a string or an
-// array of strings (RFC 7519 §4.1.3).
+// audience is an aud claim as it is written: a string or an array of strings
+// (RFC 7519 §4.1.3), which is for [audience.each] to find.
 type audience string
 
-func parseAudience(value string) (audience, error) {
-	return audience(value), eachText(value, func(string) bool { return true })
-}
-
-// has reports whether one of its values is such a one.
-func (a audience) has(wanted func(aud string) bool) (found bool) {
+// each calls visit with each value: errMalformed where it is something else.
+func (a audience) each(visit func(aud string)) error {
 	if a == "" {
-		return false
+		return nil
 	}
-	_ = eachText(string(a), func(aud string) bool {
-		found = wanted(aud)
-		return !found
+	return eachText(string(a), func(aud string) bool {
+		visit(aud)
+		return true
 	})
-	return found
 }
 
 // eachText calls visit with a string, or with each one of an array, until it

@@ -128,6 +128,13 @@ func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, er
 		return authn.Mailed{}, err
 	}
 	now := t.now()
+	audiences, ours := 0, false
+	if err := c.audience.each(func(aud string) {
+		audiences++
+		ours = aud == t.audience
+	}); err != nil {
+		return authn.Mailed{}, err
+	}
 	switch {
 	case c.expiresAt.IsZero():
 		return authn.Mailed{}, errRequiredClaimMissing
@@ -135,7 +142,7 @@ func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, er
 		return authn.Mailed{}, errExpired
 	case !c.notBefore.IsZero() && now.Before(c.notBefore):
 		return authn.Mailed{}, errNotValidYet
-	case !c.audience.has(func(string) bool { return true }), c.audience.has(func(aud string) bool { return aud != t.audience }):
+	case audiences != 1 || !ours:
 		return authn.Mailed{}, errInvalidAudience
 	case c.owner() == "":
 		return authn.Mailed{}, errInvalidSubject

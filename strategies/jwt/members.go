@@ -1,6 +1,10 @@
 package jwt
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+)
 
 // members calls visit with each member of a JSON object (RFC 8259 §4), in one
 // pass and without reflection: its exact name, where [json.Unmarshal] into a
@@ -123,12 +127,13 @@ func stringEnd(data string, i int) int {
 		return -1
 	}
 	for i++; i < len(data); i++ {
-		switch c := data[i]; {
-		case c == '"':
+		if !isSpecial[data[i]] {
+			continue
+		}
+		switch data[i] {
+		case '"':
 			return i + 1
-		case c < ' ':
-			return -1
-		case c == '\\':
+		case '\\':
 			if i++; i >= len(data) {
 				return -1
 			}
@@ -143,10 +148,21 @@ func stringEnd(data string, i int) int {
 			default:
 				return -1
 			}
+		default:
+			return -1
 		}
 	}
 	return -1
 }
+
+// isSpecial has what doesn't stand for itself in a string.
+var isSpecial = func() (is [256]bool) {
+	for c := range byte(' ') {
+		is[c] = true
+	}
+	is['"'], is['\\'] = true, true
+	return is
+}()
 
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
@@ -195,12 +211,10 @@ func text(value string) (string, error) {
 		return "", errMalformed
 	}
 	inner := value[1 : len(value)-1]
-	for i := range len(inner) {
-		if c := inner[i]; c == '\\' || c >= 0x80 { // escapes, and what may be invalid UTF-8
-			var s string
-			err := json.Unmarshal([]byte(value), &s)
-			return s, err
-		}
+	if strings.IndexByte(inner, '\\') < 0 && utf8.ValidString(inner) {
+		return inner, nil
 	}
-	return inner, nil
+	var s string
+	err := json.Unmarshal([]byte(value), &s)
+	return s, err
 }

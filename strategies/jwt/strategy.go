@@ -252,12 +252,14 @@ func (s *Strategy) validate(c *claims) error {
 	if s.cfg.Issuer != "" && c.issuer != s.cfg.Issuer {
 		return errInvalidIssuer
 	}
-	ours := s.cfg.SkipAudience
-	foreign := c.audience.has(func(aud string) bool {
+	ours, foreign := s.cfg.SkipAudience, c.mailed
+	if err := c.audience.each(func(aud string) {
 		ours = ours || slices.Contains(s.cfg.Audience, aud)
-		return isForeignPurpose(aud)
-	})
-	if c.mailed || foreign || !ours {
+		foreign = foreign || isForeignPurpose(aud)
+	}); err != nil {
+		return err
+	}
+	if foreign || !ours {
 		return errInvalidAudience
 	}
 	if c.owner() == "" {
