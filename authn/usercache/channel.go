@@ -41,7 +41,7 @@ type link struct {
 	channel   Channel
 	logger    *slog.Logger
 	forget    func(id string, hold time.Duration)
-	forgetAll func()
+	forgetAll func(hold time.Duration)
 
 	node  string
 	every time.Duration // between beats
@@ -50,13 +50,13 @@ type link struct {
 	began  time.Time
 	until  atomic.Int64 // when trust ends, since began
 	heard  atomic.Int64 // when a beat was sent that came back, since began
-	unsent atomic.Bool  // others missed something
+	unsent atomic.Int64 // 0, or others missed something: 1 + the milliseconds for which it holds
 
 	cancel context.CancelFunc
 	ended  chan struct{}
 }
 
-func newLink(channel Channel, maxAge time.Duration, logger *slog.Logger, forget func(string, time.Duration), forgetAll func()) *link {
+func newLink(channel Channel, maxAge time.Duration, logger *slog.Logger, forget func(string, time.Duration), forgetAll func(time.Duration)) *link {
 	every := min(max(maxAge/5, 20*time.Millisecond), time.Second)
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &link{
@@ -83,7 +83,7 @@ func (l *link) run(ctx context.Context) {
 		up := false
 		err := l.listen(ctx, func() { up = true })
 		l.until.Store(0)
-		l.forgetAll()
+		l.forgetAll(0)
 		if ctx.Err() != nil {
 			return
 		}
@@ -109,7 +109,7 @@ func (l *link) listen(ctx context.Context, up func()) error {
 	defer beating.Wait()
 	defer cancel(nil)
 	ready := func() {
-		l.forgetAll() // what was published before is lost
+		l.forgetAll(0) // what was published before is lost
 		l.heard.Store(int64(time.Since(l.began)))
 		beating.Go(func() { cancel(l.beat(ctx)) })
 	}
@@ -136,10 +136,11 @@ func (l *link) beat(ctx context.Context) error {
 		if sent-time.Duration(l.heard.Load()) > maxSilence*l.every {
 			return errSilent
 		}
-		if l.unsent.Swap(false) {
-			l.send(ctx, "all")
+		if missed := l.unsent.Swap(0); missed > 0 {
+			hold := time.Duration(missed-1) * time.Millisecond
+			l.send(ctx, everybody(hold), hold)
 		}
-		l.send(ctx, "beat "+l.node+" "+strconv.FormatInt(int64(sent), 10))
+		l.send(ctx, "beat "+l.node+" "+strconv.FormatInt(int64(sent), 10), 0)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -148,23 +149,34 @@ func (l *link) beat(ctx context.Context) error {
 	}
 }
 
-func (l *link) send(ctx context.Context, message string) {
+func (l *link) send(ctx context.Context, message string, hold time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	if err := l.channel.Publish(ctx, message); err != nil && !strings.HasPrefix(message, "beat ") {
-		l.unsent.Store(true) // others are told to forget everybody, once that is possible
+		l.missed(hold) // others are told to forget everybody, once that is possible
 		l.logger.WarnContext(ctx, "usercache: other nodes were not told of a change", slog.Any("error", err))
 	}
+}
+
+// missed notes that others weren't told of something.
+func (l *link) missed(hold time.Duration) {
+	now := 1 + hold.Milliseconds()
+	for was := l.unsent.Load(); was < now && !l.unsent.CompareAndSwap(was, now); was = l.unsent.Load() {
+	}
+}
+
+func everybody(hold time.Duration) string {
+	return "all " + strconv.FormatInt(hold.Milliseconds(), 10)
 }
 
 // publish tells the others to forget a user. An error isn't the writer's: what
 // others keep ends with its age.
 func (l *link) publish(ctx context.Context, id string, hold time.Duration) {
-	message := "all"
+	message := everybody(hold)
 	if len(id) <= maxID && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		message = "user " + strconv.FormatInt(hold.Milliseconds(), 10) + " " + id
 	}
-	l.send(context.WithoutCancel(ctx), message)
+	l.send(context.WithoutCancel(ctx), message, hold)
 }
 
 // hear does what a message says, and reports whether it is a beat of this node.
@@ -172,9 +184,17 @@ func (l *link) publish(ctx context.Context, id string, hold time.Duration) {
 func (l *link) hear(message string) bool {
 	kind, rest, _ := strings.Cut(message, " ")
 	first, second, _ := strings.Cut(rest, " ")
-	switch n, err := strconv.ParseInt(first, 10, 64); {
+	n, err := strconv.ParseInt(first, 10, 64)
+	var hold time.Duration
+	if err == nil {
+		hold = time.Duration(min(max(n, 0), holdFor.Milliseconds())) * time.Millisecond
+	}
+	switch {
 	case kind == "user" && err == nil && n >= 0 && second != "":
-		l.forget(second, time.Duration(min(n, holdFor.Milliseconds()))*time.Millisecond)
+		l.forget(second, hold)
+		return false
+	case kind == "all":
+		l.forgetAll(hold)
 		return false
 	case kind == "beat" && first != l.node:
 		return false
@@ -187,6 +207,6 @@ func (l *link) hear(message string) bool {
 		l.until.Store(sent + int64(l.trust))
 		return true
 	}
-	l.forgetAll()
+	l.forgetAll(0)
 	return false
 }

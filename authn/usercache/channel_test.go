@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -246,6 +247,54 @@ func TestWhatWasMissedIsForgotten(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What is written in a transaction is held back elsewhere too, whether or not
+// the id can travel, and whether or not the message was late.
+func TestOtherNodesHoldWhoeverIsInATransaction(t *testing.T) {
+	for name, id := range map[string]string{"an id that travels": "ann", "one of other letters": "bjørn", "a long one": strings.Repeat("x", 300)} {
+		for what, cut := range map[string]bool{"at once": false, "late": true} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					store := transacting{new(counting)}
+					a, b, wireA, _ := pair(t, store, time.Minute)
+					defer closeAll(t, a, b)
+					synctest.Wait()
+					loads := 0
+					look := func() {
+						t.Helper()
+						if _, _, err := b.cached.Recall(t.Context(), id, time.Hour, func(context.Context, string) (*authntest.User, error) {
+							loads++
+							return &authntest.User{ID: id}, nil
+						}); err != nil {
+							t.Error(err)
+						}
+					}
+					look()
+					wireA.setCut(cut)
+					_ = store.InTransaction(t.Context(), func(ctx context.Context) error {
+						a.cached.Forget(ctx, id)
+						return nil
+					})
+					wireA.setCut(false)
+					wait(5 * time.Second)
+					loads = 0
+					look()
+					look()
+					if loads != 2 {
+						t.Errorf("%d loads, and the transaction may be open", loads)
+					}
+					wait(time.Minute)
+					loads = 0
+					look()
+					look()
+					if loads != 1 {
+						t.Errorf("%d loads when it is over", loads)
+					}
+				})
+			})
+		}
 	}
 }
 

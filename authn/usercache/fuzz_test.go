@@ -12,7 +12,7 @@ import (
 func FuzzHear(f *testing.F) {
 	for _, message := range []string{
 		"user 0 ann", "user 10000 ann", "user -1 ann", "user 9223372036854775807 ann", "user  ann", "user 1 ", "user",
-		"beat NODE 1", "beat NODE -1", "beat NODE 9223372036854775807", "beat NODE x", "beat NODE", "beat OTHER 1", "beat", "all", "", " ", "later 1 2",
+		"beat NODE 1", "beat NODE -1", "beat NODE 9223372036854775807", "beat NODE x", "beat NODE", "beat OTHER 1", "beat", "all", "all 10000", "all -1", "all x", "all 9223372036854775807", "", " ", "later 1 2",
 	} {
 		f.Add(message)
 	}
@@ -25,7 +25,11 @@ func FuzzHear(f *testing.F) {
 					t.Errorf("%q is forgotten for %v", id, hold)
 				}
 			},
-			forgetAll: func() { everybody = true },
+			forgetAll: func(hold time.Duration) {
+				if everybody = true; hold < 0 || hold > holdFor {
+					t.Errorf("everybody is forgotten for %v", hold)
+				}
+			},
 		}
 		own := l.hear(message)
 		if beat := strings.HasPrefix(message, "beat "); own && !strings.HasPrefix(message, "beat NODE ") || !own && l.until.Load() != 0 {

@@ -73,8 +73,9 @@ type part struct {
 	mu sync.Mutex
 	// changes counts what made loads that had begun worthless.
 	changes uint64
-	// held are users who aren't kept, and until when.
-	held map[string]time.Time
+	// held are users who aren't kept, and until when; allHeld is for everybody.
+	held    map[string]time.Time
+	allHeld time.Time
 }
 
 // New returns a store over another one. An error says what is wrong with the
@@ -226,7 +227,7 @@ func (p *part) isHeld(id string, now time.Time) bool {
 		}
 	}
 	_, held := p.held[id]
-	return held
+	return held || now.Before(p.allHeld)
 }
 
 // forget drops a user, also one who is being loaded, and keeps them again after
@@ -247,12 +248,17 @@ func (s *Store[U]) forget(id string, hold time.Duration) {
 	s.entries.Invalidate(id)
 }
 
-// forgetAll drops everybody, also those who are being loaded.
-func (s *Store[U]) forgetAll() {
+// forgetAll drops everybody, also those who are being loaded, and keeps them
+// again after hold at the earliest.
+func (s *Store[U]) forgetAll(hold time.Duration) {
+	until := s.cfg.Now().Add(hold)
 	for i := range s.parts {
 		p := &s.parts[i]
 		p.mu.Lock()
 		p.changes++
+		if hold > 0 && until.After(p.allHeld) {
+			p.allHeld = until
+		}
 		p.mu.Unlock()
 	}
 	s.entries.InvalidateAll()
