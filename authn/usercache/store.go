@@ -266,7 +266,7 @@ func (s *Store[U]) forgetAll(hold time.Duration) {
 
 // Forget has guards read a user anew, here at once and elsewhere as soon as the
 // channel has told it: for programs that write users past [authn.Users]. Call it
-// when the change is committed.
+// when the change is committed, with the id as AuthID spells it.
 func (s *Store[U]) Forget(ctx context.Context, id string) { s.changed(ctx, id) }
 
 // changed is for a user who was written: now, or when a transaction ends.
@@ -293,17 +293,19 @@ func (s *Store[U]) Create(ctx context.Context, fill func(U) error) (U, error) {
 // Update is the store's. Guards here read the user anew before it returns,
 // whether or not it failed.
 func (s *Store[U]) Update(ctx context.Context, id string, change func(U) error) (U, error) {
-	u, err := s.Store.Update(ctx, id, change)
-	if err == nil {
+	defer func() { s.changed(ctx, id) }()
+	return s.Store.Update(ctx, id, func(u U) error {
 		id = u.AuthID() // its one spelling
-	}
-	s.changed(ctx, id)
-	return u, err
+		return change(u)
+	})
 }
 
 // Delete is the store's, and like Update.
 func (s *Store[U]) Delete(ctx context.Context, id string) error {
-	err := s.Store.Delete(ctx, id)
-	s.changed(ctx, id)
-	return err
+	defer func() { s.changed(ctx, id) }()
+	given := id
+	if u, err := s.Store.ByID(ctx, id); err == nil {
+		id = u.AuthID()
+	}
+	return s.Store.Delete(ctx, given)
 }

@@ -347,6 +347,65 @@ func (l lenient) ByID(ctx context.Context, id string) (*authntest.User, error) {
 	return l.counting.ByID(ctx, strings.TrimSpace(id))
 }
 
+// A write may name a user in any spelling, and may have happened though it failed.
+func TestAWriteIsSeenInWhateverSpellingAndHoweverItEnds(t *testing.T) {
+	broken := errors.New("broken")
+	for name, write := range map[string]func(s *site, u *authntest.User) error{
+		"deleted": func(s *site, u *authntest.User) error { return s.cached.Delete(t.Context(), " "+u.ID) },
+		"failed": func(s *site, u *authntest.User) error {
+			_, err := s.cached.Update(t.Context(), " "+u.ID, func(u *authntest.User) error { u.IsActive = false; return nil })
+			if errors.Is(err, broken) {
+				err = nil
+			}
+			return err
+		},
+		"panicked": func(s *site, u *authntest.User) error {
+			defer func() { _ = recover() }()
+			_, err := s.cached.Update(t.Context(), u.ID, func(u *authntest.User) error { u.IsActive = false; return nil })
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := breaking{lenient: lenient{new(counting)}}
+			if name != "deleted" {
+				store.after = func() error { return broken }
+			}
+			if name == "panicked" {
+				store.after = func() error { panic(broken) }
+			}
+			s := newSite(t, store, usercache.Config{MaxAge: time.Minute})
+			ann := s.register(t, "ann@example.com")
+			if _, err := check(s.active, ann); err != nil {
+				t.Fatal(err)
+			}
+			if err := write(s, ann); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := check(s.active, ann); !errors.Is(err, authn.ErrUnauthorized) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// breaking is a store whose answer to a write that it has done is lost.
+type breaking struct {
+	lenient
+	after func() error // or nil
+}
+
+func (b breaking) Update(ctx context.Context, id string, change func(*authntest.User) error) (*authntest.User, error) {
+	u, err := b.lenient.Update(ctx, strings.TrimSpace(id), change)
+	if err == nil && b.after != nil {
+		return nil, b.after()
+	}
+	return u, err
+}
+
+func (b breaking) Delete(ctx context.Context, id string) error {
+	return b.lenient.Delete(ctx, strings.TrimSpace(id))
+}
+
 // transacting is a store whose transactions end when the test says so.
 type transacting struct{ *counting }
 
