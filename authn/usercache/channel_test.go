@@ -298,6 +298,33 @@ func TestOtherNodesHoldWhoeverIsInATransaction(t *testing.T) {
 	}
 }
 
+// No message has a user kept sooner than another one said.
+func TestAHoldIsNotCutShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := transacting{new(counting)}
+		a, b, wireA, _ := pair(t, store, time.Minute)
+		defer closeAll(t, a, b)
+		synctest.Wait()
+		ann := a.register(t, "ann@example.com")
+		wait(20 * time.Second)
+		_ = store.InTransaction(t.Context(), func(ctx context.Context) error {
+			a.cached.Forget(ctx, ann.ID)
+			return nil
+		})
+		for _, message := range []string{"user 1 " + ann.ID, "user 0 " + ann.ID, "all 1", "all"} {
+			if err := wireA.Publish(t.Context(), message); err != nil {
+				t.Error(err)
+			}
+		}
+		wait(5 * time.Second)
+		for _, at := range []*site{a, b} {
+			if n := store.since(func() { _, _ = check(at.active, ann); _, _ = check(at.active, ann) }); n != 2 {
+				t.Errorf("%d loads, and the transaction may be open", n)
+			}
+		}
+	})
+}
+
 // Two nodes under load, and a channel that is cut, silent or slow at random, at
 // either end: nobody is let in longer than MaxAge after they were deactivated,
 // and on the node that did it not at all.

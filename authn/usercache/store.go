@@ -243,7 +243,9 @@ func (s *Store[U]) forget(id string, hold time.Duration) {
 		if p.held == nil {
 			p.held = map[string]time.Time{}
 		}
-		p.held[id] = now.Add(hold)
+		if until := now.Add(hold); until.After(p.held[id]) {
+			p.held[id] = until
+		}
 	}
 	s.entries.Invalidate(id)
 }
