@@ -187,7 +187,7 @@ func (l *link) hear(message string) bool {
 	n, err := strconv.ParseInt(first, 10, 64)
 	var hold time.Duration
 	if err == nil {
-		hold = time.Duration(min(max(n, 0), holdFor.Milliseconds())) * time.Millisecond
+		hold = time.Duration(min(max(n, 0), maxHold.Milliseconds())) * time.Millisecond
 	}
 	switch {
 	case kind == "user" && err == nil && n >= 0 && second != "":

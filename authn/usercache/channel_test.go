@@ -298,6 +298,30 @@ func TestOtherNodesHoldWhoeverIsInATransaction(t *testing.T) {
 	}
 }
 
+// A store with a long timeout has long transactions; their context says how long.
+func TestALongTransactionIsHeldToItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := transacting{new(counting)}
+		a, b, _, _ := pair(t, store, time.Minute)
+		defer closeAll(t, a, b)
+		synctest.Wait()
+		ann := a.register(t, "ann@example.com")
+		wait(20 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		_ = store.InTransaction(ctx, func(ctx context.Context) error {
+			a.cached.Forget(ctx, ann.ID)
+			wait(20 * time.Second)
+			for _, at := range []*site{a, b} {
+				if n := store.since(func() { _, _ = check(at.active, ann); _, _ = check(at.active, ann) }); n != 2 {
+					t.Errorf("%d loads while the transaction is open", n)
+				}
+			}
+			return nil
+		})
+	})
+}
+
 // No message has a user kept sooner than another one said.
 func TestAHoldIsNotCutShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

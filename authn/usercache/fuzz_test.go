@@ -21,12 +21,12 @@ func FuzzHear(f *testing.F) {
 		l := &link{
 			logger: slog.New(slog.DiscardHandler), node: "NODE", every: time.Second, trust: 3 * time.Second, began: time.Now().Add(-time.Hour),
 			forget: func(id string, hold time.Duration) {
-				if forgotten = id; id == "" || hold < 0 || hold > holdFor {
+				if forgotten = id; id == "" || hold < 0 || hold > maxHold {
 					t.Errorf("%q is forgotten for %v", id, hold)
 				}
 			},
 			forgetAll: func(hold time.Duration) {
-				if everybody = true; hold < 0 || hold > holdFor {
+				if everybody = true; hold < 0 || hold > maxHold {
 					t.Errorf("everybody is forgotten for %v", hold)
 				}
 			},

@@ -41,8 +41,10 @@ const (
 	// maxAbsence is how long it is kept that a user isn't there.
 	maxAbsence = time.Second
 	// holdFor is how long a user isn't kept who was changed in a transaction:
-	// it may end later. Longer than transactions of package userdb take.
+	// it may end later. Longer than transactions of package userdb take, unless
+	// their context says otherwise.
 	holdFor = 10 * time.Second
+	maxHold = 5 * time.Minute
 )
 
 // Store is a store whose users are kept for guards. Close it when it is no
@@ -276,6 +278,9 @@ func (s *Store[U]) changed(ctx context.Context, id string) {
 	var hold time.Duration
 	if s.inTransaction(ctx) {
 		hold = holdFor
+		if deadline, ok := ctx.Deadline(); ok { // the transaction's, or later
+			hold = min(max(hold, time.Until(deadline)+time.Second), maxHold)
+		}
 	}
 	s.forget(id, hold)
 	if s.link != nil {
