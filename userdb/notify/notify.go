@@ -66,16 +66,28 @@ func New(db *gorm.DB, cfg Config) (*Channel, error) {
 }
 
 // Publish sends a message to all who listen: when the transaction that ctx
-// carries ([userdb.WithTx]) commits, and not at all if it doesn't; or else now.
+// carries ([userdb.WithTx]) commits, and not at all if it doesn't; or else now,
+// also where that transaction is one of another db than the channel's, whose
+// messages may not get here.
 func (c *Channel) Publish(ctx context.Context, message string) error {
+	db, inside := userdb.Tx(ctx)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	db, inside := userdb.Tx(ctx)
-	if !inside || db.Name() != c.db.Name() {
+	if !inside || !c.isOn(db) {
 		db = c.db.Session(&gorm.Session{NewDB: true, Context: ctx})
 	}
 	_, err := db.Statement.ConnPool.ExecContext(ctx, "SELECT pg_notify($1, $2)", c.cfg.Name, message)
 	return err
+}
+
+// isOn reports whether a transaction is one of the channel's db.
+func (c *Channel) isOn(tx *gorm.DB) bool {
+	theirs, err := tx.DB()
+	if err != nil {
+		return false
+	}
+	ours, err := c.db.DB()
+	return err == nil && ours == theirs
 }
 
 // Listen calls ready once it hears everything, and hear with each message, until

@@ -79,6 +79,27 @@ func TestATransactionsMessagesAreHeardWhenItCommits(t *testing.T) {
 	}
 }
 
+// A message for one database says nothing in another, even of the same kind.
+func TestATransactionOfAnotherDatabaseTakesNoMessage(t *testing.T) {
+	channel, other := newChannel(t, testdb.Postgres(t)), testdb.Postgres(t)
+	heard := make(chan string, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := channel.Listen(ctx, func() {
+		if err := other.Transaction(func(tx *gorm.DB) error {
+			return channel.Publish(userdb.WithTx(t.Context(), tx), "message")
+		}); err != nil {
+			t.Error(err)
+		}
+	}, func(message string) {
+		heard <- message
+		cancel()
+	})
+	if len(heard) == 0 {
+		t.Error("it isn't heard: ", err)
+	}
+}
+
 // The connection that listened goes to nobody else.
 func TestTheConnectionIsNotUsedAgain(t *testing.T) {
 	db := testdb.Postgres(t)
