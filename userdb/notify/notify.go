@@ -71,9 +71,12 @@ func New(db *gorm.DB, cfg Config) (*Channel, error) {
 // messages may not get here.
 func (c *Channel) Publish(ctx context.Context, message string) error {
 	db, inside := userdb.Tx(ctx)
+	if inside = inside && c.isOn(db); inside {
+		ctx = context.WithoutCancel(ctx) // a statement that is cut off takes the transaction along
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	if !inside || !c.isOn(db) {
+	if !inside {
 		db = c.db.Session(&gorm.Session{NewDB: true, Context: ctx})
 	}
 	_, err := db.Statement.ConnPool.ExecContext(ctx, "SELECT pg_notify($1, $2)", c.cfg.Name, message)

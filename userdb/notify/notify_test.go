@@ -3,6 +3,7 @@ package notify_test
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"strings"
 	"testing"
@@ -98,6 +99,44 @@ func TestATransactionOfAnotherDatabaseTakesNoMessage(t *testing.T) {
 	if len(heard) == 0 {
 		t.Error("it isn't heard: ", err)
 	}
+}
+
+// A statement that is cut off closes the connection, and a transaction that was
+// to commit can't: how long a writer waits for the message doesn't count in one.
+func TestATransactionDoesNotEndWithTheWaitForItsMessage(t *testing.T) {
+	db := testdb.Postgres(t)
+	channel := newChannel(t, db)
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Transaction(func(tx *gorm.DB) error {
+		seen := &watched{Tx: tx.Statement.ConnPool.(*sql.Tx), pool: pool}
+		tx.Statement.ConnPool = seen
+		ctx, cancel := context.WithCancel(userdb.WithTx(t.Context(), tx))
+		cancel()
+		if err := channel.Publish(ctx, "message"); err != nil || seen.ctxErr != nil {
+			t.Error(err, seen.ctxErr)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// watched notes whether a statement could be cut off by the caller.
+type watched struct {
+	*sql.Tx
+	pool   *sql.DB
+	ctxErr error
+}
+
+func (w *watched) GetDBConn() (*sql.DB, error) { return w.pool, nil }
+
+func (w *watched) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	w.ctxErr = ctx.Err()
+	return w.Tx.ExecContext(ctx, query, args...)
 }
 
 // The connection that listened goes to nobody else.
