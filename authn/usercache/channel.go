@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -113,15 +114,28 @@ func (l *link) listen(ctx context.Context, up func()) error {
 		l.heard.Store(int64(time.Since(l.began)))
 		beating.Go(func() { cancel(l.beat(ctx)) })
 	}
-	err := l.channel.Listen(ctx, ready, func(message string) {
-		if l.hear(message) {
-			up()
-		}
+	err := survive(func() error {
+		return l.channel.Listen(ctx, ready, func(message string) {
+			if l.hear(message) {
+				up()
+			}
+		})
 	})
 	if cause := context.Cause(ctx); cause == errSilent {
 		err = cause
 	}
 	return err
+}
+
+// survive makes an error of a channel's panic: in a goroutine of ours it would
+// end the process, and a writer's change is done already.
+func survive(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it panicked: %v", r)
+		}
+	}()
+	return f()
 }
 
 var errSilent = errors.New("it is silent")
@@ -152,7 +166,7 @@ func (l *link) beat(ctx context.Context) error {
 func (l *link) send(ctx context.Context, message string, hold time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	if err := l.channel.Publish(ctx, message); err != nil && !strings.HasPrefix(message, "beat ") {
+	if err := survive(func() error { return l.channel.Publish(ctx, message) }); err != nil && !strings.HasPrefix(message, "beat ") {
 		l.missed(hold) // others are told to forget everybody, once that is possible
 		l.logger.WarnContext(ctx, "usercache: other nodes were not told of a change", slog.Any("error", err))
 	}

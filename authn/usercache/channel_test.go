@@ -298,6 +298,38 @@ func TestOtherNodesHoldWhoeverIsInATransaction(t *testing.T) {
 	}
 }
 
+// A channel that panics is one that is down.
+func TestAChannelThatPanicsIsDown(t *testing.T) {
+	for name, channel := range map[string]*panicking{"listening": {listen: true}, "publishing": {}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := new(counting)
+				s := newSite(t, store, usercache.Config{Channel: channel, Logger: quiet})
+				defer closeAll(t, s)
+				wait(time.Minute)
+				ann := s.register(t, "ann@example.com")
+				s.update(t, ann, authn.Update[*authntest.User]{IsVerified: ptr(true)})
+				if n := store.since(func() { _, _ = check(s.active, ann); _, _ = check(s.active, ann) }); n != 2 {
+					t.Errorf("%d loads", n)
+				}
+			})
+		})
+	}
+}
+
+type panicking struct{ listen bool }
+
+func (*panicking) Publish(context.Context, string) error { panic("publish") }
+
+func (p *panicking) Listen(ctx context.Context, ready func(), _ func(string)) error {
+	if p.listen {
+		panic("listen")
+	}
+	ready()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // A store with a long timeout has long transactions; their context says how long.
 func TestALongTransactionIsHeldToItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
