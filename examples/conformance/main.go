@@ -67,7 +67,14 @@ func run(addr string) error {
 	if err != nil {
 		return err
 	}
-	front := &http.Server{Handler: server.echo, ReadHeaderTimeout: 10 * time.Second}
+	front := &http.Server{
+		Handler:           server.echo,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+	}
 	served := make(chan error, 1)
 	go func() { served <- front.Serve(listener) }()
 	fmt.Println("listening on", listener.Addr())

@@ -35,7 +35,22 @@ func TestMain(m *testing.M) {
 // start runs the server until the test ends, and expects it to stop cleanly.
 func start(t *testing.T, env ...string) (base string) {
 	t.Helper()
-	cmd := exec.Command(binary, "-addr", "127.0.0.1:0")
+	cmd, base := launch(t, env...)
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("after SIGTERM: %v", err)
+		}
+	})
+	return base
+}
+
+// launch starts the server and waits until it listens.
+func launch(t *testing.T, env ...string) (cmd *exec.Cmd, base string) {
+	t.Helper()
+	cmd = exec.Command(binary, "-addr", "127.0.0.1:0")
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -45,20 +60,13 @@ func start(t *testing.T, env ...string) (base string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("after SIGTERM: %v", err)
-		}
-	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	addr, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
 	if err != nil || !ok {
+		_ = cmd.Process.Kill()
 		t.Fatalf("%q, %v", line, err)
 	}
-	return "http://" + addr
+	return cmd, "http://" + addr
 }
 
 func call(t *testing.T, method, address, contentType, body, token string) (int, map[string]any) {

@@ -4,11 +4,17 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,7 +27,9 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "listen on this `address`")
 	flag.Parse()
-	e, err := newServer(Certificates{})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	e, users, err := newServer(Certificates{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -30,15 +38,27 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Printf(welcome, e.Listener.Addr())
-	log.Fatal(e.Start(""))
+	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
+	go func() {
+		if err := e.Start(""); err != http.ErrServerClosed {
+			log.Fatal(err)
+		}
+	}()
+	<-ctx.Done()
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := errors.Join(e.Shutdown(grace), users.Shutdown(grace)); err != nil {
+		log.Fatal(err)
+	}
 }
 
-func newServer(certificates Certificates) (*echo.Echo, error) {
+func newServer(certificates Certificates) (*echo.Echo, *authn.Users[*authntest.User], error) {
 	session := backends.New("session", backends.Bearer{}, new(Sessions))
 	// A store in memory will do for an example.
 	users, err := authn.New(new(authntest.Memory), authn.Config{}, session, certificates)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	e := echo.New()
 	e.HideBanner, e.HTTPErrorHandler = true, routes.ErrorHandler
@@ -46,7 +66,7 @@ func newServer(certificates Certificates) (*echo.Echo, error) {
 	e.GET("/hello", users.CurrentUser(authn.Active).Handle(func(c echo.Context, u *authntest.User) error {
 		return c.String(http.StatusOK, "Hello, "+u.Email+"\n")
 	}))
-	return e, nil
+	return e, users, nil
 }
 
 const welcome = `Listening on http://%[1]s. Try, in another terminal:

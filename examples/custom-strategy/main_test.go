@@ -57,7 +57,7 @@ func TestCertificates(t *testing.T) {
 }
 
 func TestTheServer(t *testing.T) {
-	e, err := newServer(Certificates{Users: map[string]string{"robot.internal": "user-1"}})
+	e, _, err := newServer(Certificates{Users: map[string]string{"robot.internal": "user-1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

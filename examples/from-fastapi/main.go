@@ -110,7 +110,14 @@ func serve(ctx context.Context, addr string, app *application) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: app.echo, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler:           app.echo,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	fmt.Printf("Listening on http://%s\n", listener.Addr())

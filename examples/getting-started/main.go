@@ -4,9 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/glebarez/sqlite"
 	"github.com/labstack/echo/v4"
@@ -55,15 +59,32 @@ func addRoutes(e *echo.Echo, users *authn.Users[*AppUser]) {
 }
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	db, err := gorm.Open(sqlite.Open("app.db?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"), &gorm.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	users, err := newUsers(context.Background(), db, []byte(os.Getenv("JWT_SECRET")))
+	users, err := newUsers(ctx, db, []byte(os.Getenv("JWT_SECRET")))
 	if err != nil {
 		log.Fatal(err)
 	}
 	e := newServer(users)
 	addRoutes(e, users)
-	log.Fatal(e.Start("127.0.0.1:8000"))
+
+	// No client takes up the server for nothing.
+	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
+	go func() {
+		if err := e.Start("127.0.0.1:8000"); err != http.ErrServerClosed {
+			log.Fatal(err)
+		}
+	}()
+	<-ctx.Done()
+	// What was accepted is finished.
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := errors.Join(e.Shutdown(grace), users.Shutdown(grace)); err != nil {
+		log.Fatal(err)
+	}
 }

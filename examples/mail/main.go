@@ -14,7 +14,6 @@ import (
 	"flag"
 	"io/fs"
 	"log"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -89,20 +88,18 @@ func run(ctx context.Context, server smtp.Config, addr, file, publicURL string) 
 		return err
 	}
 	go users.DeliverOutbox(ctx, 30*time.Second)
-	go func() {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := e.Shutdown(grace); err != nil {
-			log.Print(err)
-		}
-	}()
-	if err := e.Start(addr); !errors.Is(err, http.ErrServerClosed) {
+	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
+	served := make(chan error, 1)
+	go func() { served <- e.Start(addr) }()
+	select {
+	case err := <-served:
 		return err
+	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	return errors.Join(users.Shutdown(grace), pool.Close())
+	return errors.Join(e.Shutdown(grace), users.Shutdown(grace), pool.Close())
 }
 
 func newMailer(server smtp.Config) (mail.Mailer, error) {

@@ -65,7 +65,14 @@ func run(ctx context.Context, addr, app string) error {
 		"ann": {ID: "ann-at-the-provider", Username: "ann", Password: "ann", FirstName: "Ann", Email: "ann@example.com", EmailVerified: true},
 		"bob": {ID: "bob-at-the-provider", Username: "bob", Password: "bob", FirstName: "Bob", Email: "bob@example.com"},
 	}), nil, false)
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	fmt.Printf("A provider is at %s ; ann and bob sign in with their names as passwords.\n", issuer)

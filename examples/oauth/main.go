@@ -83,34 +83,33 @@ func run(ctx context.Context, addr, issuer string) error {
 	if pool, err := db.DB(); err == nil {
 		pool.SetMaxOpenConns(1) // each connection would have a memory of its own
 	}
-	e, err := newServer(ctx, db, "http://"+addr, providers(issuer))
+	e, users, err := newServer(ctx, db, "http://"+addr, providers(issuer))
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- e.Start(addr) }()
+	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
+	served := make(chan error, 1)
+	go func() { served <- e.Start(addr) }()
 	fmt.Printf("Open http://%s.\n", addr)
 	select {
-	case err := <-failed:
+	case err := <-served:
 		return err
 	case <-ctx.Done():
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := e.Shutdown(ctx); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return errors.Join(e.Shutdown(grace), users.Shutdown(grace))
 }
 
 // newServer returns the application over a database, as browsers find it.
-func newServer(ctx context.Context, db *gorm.DB, publicURL string, providers []oauth.Provider) (*echo.Echo, error) {
+func newServer(ctx context.Context, db *gorm.DB, publicURL string, providers []oauth.Provider) (*echo.Echo, *authn.Users[*AppUser], error) {
 	store, err := userdb.New[AppUser](db)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := store.Migrate(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Your own keys are secrets of your environment, and stay the same:
 	//	linked.ParseKeys(os.Getenv("ACCOUNT_KEYS"))
@@ -118,14 +117,14 @@ func newServer(ctx context.Context, db *gorm.DB, publicURL string, providers []o
 	rand.Read(random)
 	keys, err := linked.NewKeys(random)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	accounts, err := userdb.NewLinkedAccounts(store, userdb.LinkedAccountsConfig{Keys: keys})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := accounts.Migrate(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 
 	secret := make([]byte, 32)
@@ -135,15 +134,15 @@ func newServer(ctx context.Context, db *gorm.DB, publicURL string, providers []o
 		Cookie: backends.CookieConfig{InsecureHTTP: true}, // this example has no TLS
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	users, err := authn.New(store, authn.Config{}, web)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	factory, err := routes.New(users, routes.Config[*AppUser]{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	signIn, err := oauth.New(factory, accounts, oauth.Config{
 		PublicURL:    publicURL,
@@ -152,7 +151,7 @@ func newServer(ctx context.Context, db *gorm.DB, publicURL string, providers []o
 		InsecureHTTP: true, // nor here
 	}, providers...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 
 	e := echo.New()
@@ -184,7 +183,7 @@ func newServer(ctx context.Context, db *gorm.DB, publicURL string, providers []o
 	e.GET("/home.js", func(c echo.Context) error {
 		return c.Blob(http.StatusOK, "text/javascript", []byte(homeJS))
 	})
-	return e, nil
+	return e, users, nil
 }
 
 //go:embed home.js

@@ -89,7 +89,8 @@ func main() {
 
 	e := echo.New()
 	e.HideBanner, e.HidePort, e.HTTPErrorHandler = true, true, routes.ErrorHandler
-	e.Server.ReadHeaderTimeout = 10 * time.Second
+	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
 	profile := routes.Input(func(in Profile, u *AppUser) error { in.FirstName.Apply(&u.FirstName); return nil })
 	factory := must(routes.New(users, routes.Config[*AppUser]{
 		Register: profile,

@@ -71,22 +71,22 @@ func run(addr string) error {
 	if err != nil {
 		return err
 	}
-	go func() {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := errors.Join(e.Shutdown(grace), users.Shutdown(grace)); err != nil {
-			log.Print(err)
-		}
-	}()
-	if err := e.Start(addr); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
 	pool, err := db.DB()
 	if err != nil {
 		return err
 	}
-	return pool.Close()
+	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
+	served := make(chan error, 1)
+	go func() { served <- e.Start(addr) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(e.Shutdown(grace), users.Shutdown(grace), pool.Close())
 }
 
 // openSessions keeps them beside the users, or in Redis.

@@ -45,51 +45,51 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	e, err := newServer(ctx, db, os.Getenv("REDIS_URL"))
+	e, users, err := newServer(ctx, db, os.Getenv("REDIS_URL"))
 	if err != nil {
-		return err
-	}
-	go func() {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := e.Shutdown(grace); err != nil {
-			log.Print(err)
-		}
-	}()
-	if err := e.Start("127.0.0.1:8000"); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	pool, err := db.DB()
 	if err != nil {
 		return err
 	}
-	return pool.Close()
+	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
+	served := make(chan error, 1)
+	go func() { served <- e.Start("127.0.0.1:8000") }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(e.Shutdown(grace), users.Shutdown(grace), pool.Close())
 }
 
-func newServer(ctx context.Context, db *gorm.DB, redisURL string) (*echo.Echo, error) {
+func newServer(ctx context.Context, db *gorm.DB, redisURL string) (*echo.Echo, *authn.Users[*AppUser], error) {
 	store, err := userdb.New[AppUser](db)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := store.Migrate(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	stored, err := newDatabaseBackend(ctx, store)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	list := []authn.Backend{stored}
 	if redisURL != "" {
 		inRedis, err := newRedisBackend(redisURL)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		list = append(list, inRedis)
 	}
 	users, err := authn.New(store, authn.Config{}, list...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = routes.ErrorHandler
@@ -97,7 +97,7 @@ func newServer(ctx context.Context, db *gorm.DB, redisURL string) (*echo.Echo, e
 	e.GET("/hello", users.CurrentUser(authn.Active).Handle(func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Hello, "+u.Email+"!\n")
 	}))
-	return e, nil
+	return e, users, nil
 }
 
 func newDatabaseBackend(ctx context.Context, store *userdb.Store[AppUser, *AppUser]) (authn.Backend, error) {

@@ -12,7 +12,7 @@ import (
 )
 
 func TestTheExample(t *testing.T) {
-	e, err := newServer(t.Context(), testdb.SQLite(t), testdb.RedisURL(t))
+	e, _, err := newServer(t.Context(), testdb.SQLite(t), testdb.RedisURL(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,6 +108,7 @@ func newChannel(db *gorm.DB, redisURL string) (usercache.Channel, error) {
 // node is one process of an application, as a rule.
 type node struct {
 	server *echo.Echo
+	users  *authn.Users[*AppUser]
 	cached *usercache.Store[*AppUser]
 }
 
@@ -145,21 +146,22 @@ func newNode(ctx context.Context, db *gorm.DB, channel usercache.Channel, secret
 		}
 		return c.String(http.StatusOK, "Bye.\n")
 	}))
-	return &node{e, cached}, nil
+	return &node{e, users, cached}, nil
 }
 
 func (n *node) serve(ctx context.Context, address string) error {
 	defer n.cached.Close()
-	go func() {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := n.server.Shutdown(grace); err != nil {
-			log.Print(err)
-		}
-	}()
-	if err := n.server.Start(address); !errors.Is(err, http.ErrServerClosed) {
+	e := n.server
+	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
+	served := make(chan error, 1)
+	go func() { served <- e.Start(address) }()
+	select {
+	case err := <-served:
 		return err
+	case <-ctx.Done():
 	}
-	return nil
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(e.Shutdown(grace), n.users.Shutdown(grace))
 }

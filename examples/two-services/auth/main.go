@@ -21,7 +21,6 @@ import (
 	"io/fs"
 	"log"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -73,26 +72,26 @@ func run(addr string) error {
 	if err != nil {
 		return err
 	}
-	e, err := newServer(ctx, db, keys)
+	e, users, err := newServer(ctx, db, keys)
 	if err != nil {
-		return err
-	}
-	go func() {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := e.Shutdown(grace); err != nil {
-			log.Print(err)
-		}
-	}()
-	if err := e.Start(addr); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	pool, err := db.DB()
 	if err != nil {
 		return err
 	}
-	return pool.Close()
+	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
+	served := make(chan error, 1)
+	go func() { served <- e.Start(addr) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(e.Shutdown(grace), users.Shutdown(grace), pool.Close())
 }
 
 // makeKey makes a private key, as `openssl genpkey -algorithm ed25519` does,
@@ -127,13 +126,13 @@ func keysIn(first, second string) jwt.KeySource {
 	}
 }
 
-func newServer(ctx context.Context, db *gorm.DB, keys jwt.Keys) (*echo.Echo, error) {
+func newServer(ctx context.Context, db *gorm.DB, keys jwt.Keys) (*echo.Echo, *authn.Users[*AppUser], error) {
 	store, err := userdb.New[AppUser](db)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := store.Migrate(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	issuing, err := backends.JWT(keys, backends.JWTConfig{Config: jwt.Config{
 		Lifetime: 10 * time.Minute,
@@ -141,19 +140,19 @@ func newServer(ctx context.Context, db *gorm.DB, keys jwt.Keys) (*echo.Echo, err
 		Audience: []string{"auth", "orders"},
 	}})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	users, err := authn.New(store, authn.Config{}, issuing)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	published, err := jwks.Handler(issuing)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = routes.ErrorHandler
 	routes.Mount(e, users)
 	e.GET("/.well-known/jwks.json", echo.WrapHandler(published))
-	return e, nil
+	return e, users, nil
 }

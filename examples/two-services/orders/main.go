@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -48,18 +47,18 @@ func run(addr, url string) error {
 	if err != nil {
 		return err
 	}
-	go func() {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := e.Shutdown(grace); err != nil {
-			log.Print(err)
-		}
-	}()
-	if err := e.Start(addr); !errors.Is(err, http.ErrServerClosed) {
+	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
+	served := make(chan error, 1)
+	go func() { served <- e.Start(addr) }()
+	select {
+	case err := <-served:
 		return err
+	case <-ctx.Done():
 	}
-	return nil
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return e.Shutdown(grace)
 }
 
 func newServer(keys jwt.Keys) (*echo.Echo, error) {
