@@ -3,6 +3,7 @@ package password
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,5 +206,18 @@ func TestEveryHashPassesTheGate(t *testing.T) {
 	}
 	if computed != 11 || outside != 0 || h.gate.inside != 0 {
 		t.Errorf("%d computed, %d of them outside; %d still inside", computed, outside, h.gate.inside)
+	}
+}
+
+// More threads than processors, so that cheap requests needn't wait for a hash
+// to give way, are not for hashes.
+func TestNoMoreHashesAtOnceThanProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU() + 1))
+	h := &Hasher{Params: cheap}
+	if _, err := h.Hash(t.Context(), "guinevere"); err != nil {
+		t.Fatal(err)
+	}
+	if h.gate.capacity != runtime.NumCPU() {
+		t.Errorf("%d at once on %d processors", h.gate.capacity, runtime.NumCPU())
 	}
 }

@@ -56,8 +56,9 @@ type Hasher struct {
 
 	// Concurrent is how many hashes of Params are computed at once at most. A
 	// hash that needs several times their memory counts for as many. Defaults
-	// to GOMAXPROCS; one fewer leaves a processor to everything else, at the
-	// price of the rate.
+	// to GOMAXPROCS, or to the number of processors where that is smaller. One
+	// fewer leaves a processor to everything else, at the price of the rate; a
+	// GOMAXPROCS of one more does so at next to none.
 	Concurrent int
 
 	// MaxWait is how long a computation may be expected to wait in line.
@@ -182,7 +183,7 @@ func (h *Hasher) init() error {
 		}
 		concurrent, patience := h.Concurrent, h.MaxWait
 		if concurrent <= 0 {
-			concurrent = runtime.GOMAXPROCS(0)
+			concurrent = min(runtime.GOMAXPROCS(0), runtime.NumCPU())
 		}
 		if patience <= 0 {
 			patience = defaultMaxWait
