@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -68,6 +69,9 @@ func run(ctx context.Context, addr, databaseURL, redisURL string) error {
 	if err != nil {
 		return err
 	}
+	// A thread more than processors: what is cheap needn't wait for a hash to
+	// give way.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	return serve(ctx, addr, e, users)
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -80,6 +81,9 @@ func main() {
 		return
 	}
 
+	// A thread more than processors: what is cheap needn't wait for a hash to
+	// give way.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	listener := must(net.Listen("tcp", *addr))
 	mails := must(mail.New(users, mail.Printer(os.Stdout), publicURL(listener.Addr()), mail.Config[*AppUser]{
 		App:          "Quickstart",
