@@ -4,7 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
+
+// storing is what the part of a registration that comes after the hash takes at
+// least: more than a database near by takes to insert a row, which is written
+// to disk, or to find the address taken, which isn't.
+const storing = 10 * time.Millisecond
 
 // Register makes an active user, in one transaction with what
 // [Hooks.DuringRegister] adds. fill, which may be nil, sets the
@@ -16,8 +22,9 @@ import (
 // [Hooks.Welcome] is called in the background; what an [Outbox] keeps of it is
 // part of the transaction.
 //
-// The password is hashed before the address is tried, so that a taken one
-// costs as much as a new one.
+// The password is hashed before the address is tried, and the answer to a taken
+// one waits for as long as the insertion of a new one takes, so that the two
+// can't be told apart by their time.
 func (m *Users[U]) Register(ctx context.Context, email, password string, fill func(U) error) (U, error) {
 	var none U
 	email, err := NormalizeEmail(email)
@@ -30,7 +37,9 @@ func (m *Users[U]) Register(ctx context.Context, email, password string, fill fu
 		return none, err
 	}
 
-	return m.create(ctx, account, fill, func(ctx context.Context, u U) error {
+	due := time.NewTimer(storing)
+	defer due.Stop()
+	u, err := m.create(ctx, account, fill, func(ctx context.Context, u U) error {
 		if *u.AuthAccount() != account { // fill has set flags
 			if err := m.checkPolicy(ctx, password, *u.AuthAccount()); err != nil {
 				return err
@@ -38,6 +47,13 @@ func (m *Users[U]) Register(ctx context.Context, email, password string, fill fu
 		}
 		return m.checkPassword(ctx, u, password)
 	}, nil)
+	if _, within := m.outside(ctx); !within { // else a transaction of the caller's would wait
+		select {
+		case <-due.C:
+		case <-ctx.Done():
+		}
+	}
+	return u, err
 }
 
 // RegisterWithoutPassword makes an active user who logs in otherwise, by an
