@@ -64,6 +64,8 @@ func run(ctx context.Context, file, address, metricsAddress string) error {
 		return err
 	}
 	server := newServer(users)
+	server.Server.ReadHeaderTimeout, server.Server.MaxHeaderBytes = 5*time.Second, 32<<10
+	server.Server.ReadTimeout, server.Server.WriteTimeout, server.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
 	metrics := &http.Server{Addr: metricsAddress, Handler: p.handler, ReadHeaderTimeout: 5 * time.Second}
 	ended := make(chan error, 2)
 	go func() { ended <- server.Start(address) }()
