@@ -33,7 +33,7 @@ func (a *Account) HasPassword() bool {
 // on a store without transactions ([Transactor]).
 func (m *Users[U]) Claim(ctx context.Context, id, email string, during func(ctx context.Context, u U, first bool) error) (U, error) {
 	var none U
-	if !m.undoes() {
+	if !m.HasTransactions() {
 		return none, errNoTransactions
 	}
 	var first bool

@@ -15,7 +15,7 @@ import (
 //
 // What an error does is said by a hook's kind:
 //
-//   - Before…, CheckPassword, DuringRegister and AfterLogin can refuse: their error is the
+//   - Before…, During…, CheckPassword and AfterLogin can refuse: their error is the
 //     flow's, and nothing of it happens.
 //   - The other After… hooks hear of what has happened, before the answer, and
 //     have no error.
@@ -71,6 +71,11 @@ type Hooks[U User] struct {
 	AfterVerify func(ctx context.Context, u U)
 	// AfterForgotPassword sends the token to u's address.
 	AfterForgotPassword func(ctx context.Context, u U, token Token) error
+	// DuringResetPassword runs in the transaction that writes the new password,
+	// once it is written, to take away what somebody else may have left in the
+	// account: u isn't verified unless they were before. It needs a store with
+	// transactions ([Transactor]).
+	DuringResetPassword func(ctx context.Context, u U) error
 	// AfterResetPassword hears that u has a new password.
 	AfterResetPassword func(ctx context.Context, u U)
 	// Notify tells the person, at the notice's address, what was changed
@@ -124,10 +129,11 @@ type Notice struct {
 }
 
 // Use adds hooks. Call it before the first request is served. It panics for
-// DuringRegister where the store has no transactions.
+// DuringRegister and DuringResetPassword where the store has no transactions
+// ([Users.HasTransactions]).
 func (m *Users[U]) Use(h Hooks[U]) {
-	if _, ok := storeCan[Transactor](m.store); h.DuringRegister != nil && !ok {
-		panic("authn: DuringRegister needs a store with transactions, an authn.Transactor")
+	if (h.DuringRegister != nil || h.DuringResetPassword != nil) && !m.HasTransactions() {
+		panic("authn: a During… hook needs a store with transactions, an authn.Transactor")
 	}
 	m.hooks.add(h)
 }
@@ -279,6 +285,20 @@ func (m *Users[U]) afterForgotPassword(ctx context.Context, u U, token Token) er
 			return nil
 		}
 		return h.AfterForgotPassword(ctx, u, token)
+	})
+}
+
+// sharesReset reports whether any hook needs the transaction of a reset.
+func (m *Users[U]) sharesReset() bool {
+	return slices.ContainsFunc(m.hooks.all(), func(h Hooks[U]) bool { return h.DuringResetPassword != nil })
+}
+
+func (m *Users[U]) duringResetPassword(ctx context.Context, u U) error {
+	return m.eachHook(func(h Hooks[U]) error {
+		if h.DuringResetPassword == nil {
+			return nil
+		}
+		return h.DuringResetPassword(ctx, u)
 	})
 }
 

@@ -114,9 +114,9 @@ func (m *Users[U]) ForgotPassword(ctx context.Context, email string) error {
 // ResetPassword sets the password of the active user whom a mailed token
 // names, and voids every credential and reset token of theirs:
 // [ErrInvalidToken], also for a token made before the last change of the
-// password or (unless fastapi-users made it) of the address; [*PasswordError], [ErrPasswordTooLong] and
-// [ErrUnavailable], with which the token isn't spent; [ErrNotSupported]. Of
-// many at once, one succeeds.
+// password or (unless fastapi-users made it) of the address; [*PasswordError], [ErrPasswordTooLong],
+// [ErrUnavailable], and the error of [Hooks.DuringResetPassword], with which the
+// token isn't spent; [ErrNotSupported]. Of many at once, one succeeds.
 func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U, error) {
 	var none U
 	if err := checkPasswordLength(password); err != nil {
@@ -149,6 +149,13 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U
 	}
 
 	var refused error
+	var during func(context.Context, U) error
+	if m.sharesReset() {
+		during = func(ctx context.Context, u U) error {
+			refused = m.duringResetPassword(ctx, u)
+			return refused
+		}
+	}
 	u, err = m.updateAndTell(ctx, u.AuthID(), func(u U) (Changed, error) {
 		account := u.AuthAccount()
 		refused = nil
@@ -161,7 +168,7 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U
 		account.Generation++
 		refused = m.checkPassword(ctx, u, password)
 		return Changed{Password: true}, refused
-	}, nil)
+	}, during)
 	if err != nil {
 		return none, spent(err, refused)
 	}

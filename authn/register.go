@@ -72,7 +72,7 @@ func (m *Users[U]) RegisterWithoutPassword(ctx context.Context, email string, fi
 	if err != nil {
 		return none, err
 	}
-	if during != nil && !m.undoes() {
+	if during != nil && !m.HasTransactions() {
 		return none, errNoTransactions
 	}
 	account := Account{Email: email, IsActive: true, HashedPassword: unusableHash()}
@@ -112,7 +112,7 @@ func (m *Users[U]) create(ctx context.Context, account Account, fill func(U) err
 			return err
 		}
 		welcome, err = m.keep(ctx, Errand{Kind: errandWelcome, UserID: u.AuthID(), Email: u.AuthAccount().Email}, within)
-		if err != nil && !m.undoes() {
+		if err != nil && !m.HasTransactions() {
 			m.untold(ctx, welcome, err) // the user is there, and stays
 			err, welcome = nil, Errand{}
 		}

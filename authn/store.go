@@ -55,8 +55,8 @@ func (m *Users[U]) outside(ctx context.Context) (context.Context, bool) {
 	return ctx, false
 }
 
-// undoes reports whether the store has transactions.
-func (m *Users[U]) undoes() bool {
+// HasTransactions reports whether the store is a [Transactor].
+func (m *Users[U]) HasTransactions() bool {
 	_, ok := storeCan[Transactor](m.store)
 	return ok
 }

@@ -33,6 +33,7 @@ type site struct {
 	users *authn.Users[*userdb.User]
 	links *userdb.LinkedAccounts[userdb.User, *userdb.User]
 	clock *authntest.Clock
+	mails *authntest.Outbox[*userdb.User]
 
 	accounts *linked.Accounts[*userdb.User]
 }
@@ -70,9 +71,15 @@ func newSite(t *testing.T, change func(cfg *oauth.Config), providers ...oauth.Pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.users, err = authn.New(store, authn.Config{}, bearer, cookie); err != nil {
+	reset, err := jwt.NewResetTokens(jwt.Secret([]byte(strings.Repeat("r", 32))), jwt.MailedConfig{})
+	if err != nil {
 		t.Fatal(err)
 	}
+	if s.users, err = authn.New(store, authn.Config{ResetTokens: reset}, bearer, cookie); err != nil {
+		t.Fatal(err)
+	}
+	s.mails = new(authntest.Outbox[*userdb.User])
+	s.users.Use(s.mails.Hooks())
 	factory, err := routes.New(s.users, routes.Config[*userdb.User]{})
 	if err != nil {
 		t.Fatal(err)

@@ -65,12 +65,12 @@ func NewLinkedAccounts[T any, U interface {
 	}
 	table := name(l.table)
 	const columns = `CAST(id AS text), CAST(user_id AS text), oauth_name, coalesce(issuer, ''), account_id, account_email,
-		access_token, coalesce(refresh_token, ''), coalesce(sealed_access_token, ''), coalesce(sealed_refresh_token, ''), coalesce(expires_at, 0)`
+		access_token, coalesce(refresh_token, ''), coalesce(sealed_access_token, ''), coalesce(sealed_refresh_token, ''), coalesce(expires_at, 0), coalesce(email_verification, 0)`
 	l.byIdentity = store.sql("SELECT", columns, "FROM", table, "WHERE oauth_name =", value, "AND account_id =", value,
 		"AND (issuer IS NULL OR issuer =", value, ") ORDER BY issuer IS NULL, id")
 	l.byUser = store.sql("SELECT", columns, "FROM", table, "WHERE user_id =", keyValue, "ORDER BY id")
 
-	written := "user_id, oauth_name, issuer, account_id, account_email, access_token, refresh_token, sealed_access_token, sealed_refresh_token, expires_at"
+	written := "user_id, oauth_name, issuer, account_id, account_email, access_token, refresh_token, sealed_access_token, sealed_refresh_token, expires_at, email_verification"
 	insert := []any{"INSERT INTO", table, "(" + written}
 	if !hasIntegerKey(store.mapping) {
 		insert = append(insert, ", id")
@@ -79,13 +79,13 @@ func NewLinkedAccounts[T any, U interface {
 	for range 4 {
 		insert = append(insert, ",", value)
 	}
-	insert = append(insert, ", '', NULL,", value, ",", value, ",", value)
+	insert = append(insert, ", '', NULL,", value, ",", value, ",", value, ",", value)
 	if !hasIntegerKey(store.mapping) {
 		insert = append(insert, ",", value)
 	}
 	l.insert = store.sql(append(insert, ") ON CONFLICT DO NOTHING RETURNING CAST(id AS text)")...)
 	l.update = store.sql("UPDATE", table, "SET issuer =", value, ", account_email =", value,
-		", access_token = '', refresh_token = NULL, sealed_access_token =", value, ", sealed_refresh_token =", value, ", expires_at =", value,
+		", access_token = '', refresh_token = NULL, sealed_access_token =", value, ", sealed_refresh_token =", value, ", expires_at =", value, ", email_verification =", value,
 		"WHERE user_id =", keyValue, "AND id =", keyValue)
 
 	if store.db.Name() == "postgres" { // on SQLite a transaction that writes is the only one
@@ -151,7 +151,7 @@ func (l *LinkedAccounts[T, U]) query(ctx context.Context, query string, values .
 		var access, refresh, sealedAccess, sealedRefresh string
 		var expires int64
 		if err := rows.Scan(&a.ID, &a.UserID, &a.Provider, &a.Issuer, &a.Subject, &a.Email,
-			&access, &refresh, &sealedAccess, &sealedRefresh, &expires); err != nil {
+			&access, &refresh, &sealedAccess, &sealedRefresh, &expires, &a.Verification); err != nil {
 			return nil, err
 		}
 		a.Tokens = linked.Tokens{
@@ -182,8 +182,9 @@ func (l *LinkedAccounts[T, U]) open(a linked.Account, kind, sealed, plain string
 	return string(token)
 }
 
-// sealedTokens are the values of the columns of tokens.
-func (l *LinkedAccounts[T, U]) sealedTokens(a linked.Account) []any {
+// writtenLast are the values of the last columns: of tokens, and what is said of
+// the address.
+func (l *LinkedAccounts[T, U]) writtenLast(a linked.Account) []any {
 	seal := func(kind, token string) any {
 		if token == "" {
 			return nil
@@ -194,7 +195,7 @@ func (l *LinkedAccounts[T, U]) sealedTokens(a linked.Account) []any {
 	if at := a.Tokens.ExpiresAt; !at.IsZero() {
 		expires = min(max(at.Unix(), 0), math.MaxInt32) // as wide as fastapi-users' column
 	}
-	return []any{seal("access", a.Tokens.Access), seal("refresh", a.Tokens.Refresh), expires}
+	return []any{seal("access", a.Tokens.Access), seal("refresh", a.Tokens.Refresh), expires, int(a.Verification)}
 }
 
 // storableEmail is an address as the column takes it. It is shown, and decides
@@ -213,7 +214,7 @@ func (l *LinkedAccounts[T, U]) Insert(ctx context.Context, a linked.Account, gen
 	if !ok {
 		return linked.Account{}, authn.ErrUserNotFound
 	}
-	values := append([]any{key, a.Provider, a.Issuer, a.Subject, storableEmail(a.Email)}, l.sealedTokens(a)...)
+	values := append([]any{key, a.Provider, a.Issuer, a.Subject, storableEmail(a.Email)}, l.writtenLast(a)...)
 	id, err := newKey(l.store.mapping.key.FieldType)
 	if err != nil {
 		return linked.Account{}, err
@@ -249,14 +250,14 @@ func (l *LinkedAccounts[T, U]) Insert(ctx context.Context, a linked.Account, gen
 	return a, nil
 }
 
-// Update writes issuer, address and tokens: [linked.ErrNotFound].
+// Update writes issuer, address, what is said of it, and tokens: [linked.ErrNotFound].
 func (l *LinkedAccounts[T, U]) Update(ctx context.Context, a linked.Account) error {
 	user, ok := l.key(a.UserID)
 	id, known := l.key(a.ID)
 	if !ok || !known {
 		return linked.ErrNotFound
 	}
-	values := append([]any{a.Issuer, storableEmail(a.Email)}, l.sealedTokens(a)...)
+	values := append([]any{a.Issuer, storableEmail(a.Email)}, l.writtenLast(a)...)
 	return l.one(l.store.exec(ctx, l.update, append(values, user, id)...))
 }
 
@@ -366,7 +367,7 @@ func (l *LinkedAccounts[T, U]) Migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for column, kind := range map[string]string{"issuer": "varchar(255)", "sealed_access_token": "text", "sealed_refresh_token": "text"} {
+		for column, kind := range map[string]string{"issuer": "varchar(255)", "sealed_access_token": "text", "sealed_refresh_token": "text", "email_verification": "integer"} {
 			if slices.Contains(present, column) {
 				continue
 			}

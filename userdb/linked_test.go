@@ -86,7 +86,7 @@ func testLinks[T any, U interface {
 	ann, bob := create("ann@example.com"), create("bob@example.com")
 	expires := time.Unix(1_900_000_000, 0)
 	account := func(user, provider, subject string) linked.Account {
-		return linked.Account{UserID: user, Provider: provider, Issuer: "https://" + provider, Subject: subject, Email: "at@" + provider,
+		return linked.Account{UserID: user, Provider: provider, Issuer: "https://" + provider, Subject: subject, Email: "at@" + provider, Verification: linked.Verified,
 			Tokens: linked.Tokens{Access: strings.Repeat("access ", 1000), Refresh: "refresh", ExpiresAt: expires}}
 	}
 	insert := func(a linked.Account) linked.Account {

@@ -28,6 +28,9 @@ type Account struct {
 	Subject string
 	// Email is the address that the provider told last. It needn't be the user's.
 	Email string
+	// Verification is what the provider said of Email; Unsaid for a link that
+	// fastapi-users made.
+	Verification Verification
 	// Tokens are the provider's.
 	Tokens Tokens
 }
@@ -94,7 +97,7 @@ type Store interface {
 	// such user, or their account is of another generation. It stays of that one
 	// until the account is kept.
 	Insert(ctx context.Context, a Account, generation int64) (Account, error)
-	// Update writes Issuer, Email and Tokens: [ErrNotFound].
+	// Update writes Issuer, Email, Verification and Tokens: [ErrNotFound].
 	Update(ctx context.Context, a Account) error
 	// Delete removes one: [ErrNotFound]. Unless others is nil, the user must
 	// have another one of these providers: [ErrLastWayIn]. Of two at once that

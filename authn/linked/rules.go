@@ -58,12 +58,49 @@ type Accounts[U authn.User] struct {
 }
 
 // New returns a manager of the accounts that users of these providers link.
-// Only theirs count as a way to log in.
+// Only theirs count as a way to log in. It adds a hook to users, and so comes
+// before the first request is served; their store must have transactions
+// ([authn.Transactor]).
+//
+// The hook is for a reset of the password by a user who never verified their
+// address. Whoever registered it may have linked an account of their own, and
+// waits for the address's owner, whom only the mail has shown to be one. So the
+// reset unlinks, in its transaction, every account but those whose provider
+// says that the address is theirs.
+//
+// [authn.Transactor]: https://pkg.go.dev/github.com/echo-users/echo-users/authn#Transactor
 func New[U authn.User](users *authn.Users[U], store Store, providers ...string) (*Accounts[U], error) {
 	if users == nil || store == nil {
 		return nil, errors.New("linked: users or store is nil")
 	}
-	return &Accounts[U]{users: users, store: store, providers: slices.Clone(providers)}, nil
+	if !users.HasTransactions() {
+		return nil, fmt.Errorf("linked: %w: the users' store has no transactions", authn.ErrNotSupported)
+	}
+	a := &Accounts[U]{users: users, store: store, providers: slices.Clone(providers)}
+	users.Use(authn.Hooks[U]{DuringResetPassword: a.unlinkStrangers})
+	return a, nil
+}
+
+// unlinkStrangers removes what may be somebody else's way in to an account whose
+// address was proven just now, and never before. What is being linked meanwhile
+// comes before, or is of another generation ([Store.Insert]).
+func (a *Accounts[U]) unlinkStrangers(ctx context.Context, u U) error {
+	if u.AuthAccount().IsVerified {
+		return nil
+	}
+	links, err := a.store.ByUser(ctx, u.AuthID())
+	if err != nil {
+		return classify(err)
+	}
+	for _, link := range links {
+		if link.Verification == Verified && isAsWritten(link.Email) && isSameAddress(u.AuthAccount().Email, link.Email) {
+			continue
+		}
+		if err := a.store.Delete(ctx, u.AuthID(), link.ID, nil); err != nil && !errors.Is(err, ErrNotFound) {
+			return classify(err)
+		}
+	}
+	return nil
 }
 
 // Users returns the manager of the users.
@@ -166,7 +203,7 @@ func (a *Accounts[U]) known(ctx context.Context, link Account, p Profile) (U, er
 	}
 	link.Issuer, link.Tokens = p.Issuer, p.Tokens.after(link.Tokens)
 	if p.Email != "" {
-		link.Email = p.Email
+		link.Email, link.Verification = p.Email, p.Verification
 	}
 	if err := a.store.Update(ctx, link); err != nil {
 		if errors.Is(err, ErrNotFound) { // unlinked meanwhile
@@ -232,7 +269,8 @@ func lowerASCII(s string) string {
 
 func (a *Accounts[U]) insert(ctx context.Context, u U, p Profile) error {
 	_, err := a.store.Insert(ctx, Account{
-		UserID: u.AuthID(), Provider: p.Provider, Issuer: p.Issuer, Subject: p.Subject, Email: p.Email, Tokens: p.Tokens,
+		UserID: u.AuthID(), Provider: p.Provider, Issuer: p.Issuer, Subject: p.Subject,
+		Email: p.Email, Verification: p.Verification, Tokens: p.Tokens,
 	}, u.AuthAccount().Generation)
 	return classify(err)
 }
