@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -145,6 +146,13 @@ func caught(f func() error) (err error) {
 	return f()
 }
 
+// close has no more work accepted.
+func (r *runner) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+}
+
 // wait returns when all that was accepted is done.
 func (r *runner) wait(ctx context.Context) error {
 	r.mu.Lock()
@@ -174,22 +182,28 @@ func (r *runner) wait(ctx context.Context) error {
 // ends.
 func (m *Users[U]) Background(ctx context.Context, name string, work func(ctx context.Context) error) error {
 	ctx, _ = m.outside(ctx) // a transaction has ended by then
+	if ctx.Value(heldKey{}) != nil {
+		ctx = context.WithValue(ctx, heldKey{}, (*heldEvents)(nil))
+	}
 	return m.runner.accept(ctx, name, work)
 }
 
-// Flush returns when all work that was handed to the background is done, or
-// with ctx' error.
-func (m *Users[U]) Flush(ctx context.Context) error { return m.runner.wait(ctx) }
+// Flush returns when all work that was handed to the background is done and all
+// events are told, or with ctx' error.
+func (m *Users[U]) Flush(ctx context.Context) error {
+	if err := m.runner.wait(ctx); err != nil {
+		return err
+	}
+	return m.flushEvents(ctx, false)
+}
 
 // Shutdown accepts no more work in the background and returns when all that
-// was accepted is done. When ctx ends before, it ends the contexts of what
+// was accepted is done, and hooks have heard of all events. When ctx ends before, it ends the contexts of what
 // still runs and returns an error that counts it. Call it after the server's
 // own shut-down, and before the database is closed.
 func (m *Users[U]) Shutdown(ctx context.Context) error {
-	m.runner.mu.Lock()
-	m.runner.closed = true
-	m.runner.mu.Unlock()
+	m.runner.close()
 	err := m.runner.wait(ctx)
 	m.runner.end()
-	return err
+	return errors.Join(err, m.flushEvents(ctx, true))
 }

@@ -63,6 +63,7 @@ func (m *Users[U]) Claim(ctx context.Context, id, email string, during func(ctx 
 					return err
 				}
 			}
+			m.Record(ctx, Event{Kind: EventClaimed, UserID: u.AuthID()})
 		}
 		if during != nil {
 			refused = during(ctx, u, first)

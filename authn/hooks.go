@@ -87,6 +87,11 @@ type Hooks[U User] struct {
 	BeforeDelete func(ctx context.Context, u U) error
 	// AfterDelete hears of a user who is gone.
 	AfterDelete func(ctx context.Context, u U)
+
+	// OnEvent hears of every [Event], after it has happened: one after the other,
+	// in a goroutine of this hook's own, which nothing waits for and nothing else
+	// waits in. Its error, or panic, is logged. [LogEvents] is one.
+	OnEvent func(ctx context.Context, e Event) error
 }
 
 // Changed says which parts of a user an update altered.
@@ -136,27 +141,30 @@ func (m *Users[U]) Use(h Hooks[U]) {
 		panic("authn: a During… hook needs a store with transactions, an authn.Transactor")
 	}
 	m.hooks.add(h)
+	if h.OnEvent != nil {
+		m.sinks.add(newEventSink(h.OnEvent, m.cfg.Logger))
+	}
 }
 
-// hookSets are sets of hooks, which the background may ask while one is added: of
-// a user who was made before the routes.
-type hookSets[U User] struct {
+// growing is a list, of sets of hooks say, which the background may ask while one
+// is added: of a user who was made before the routes.
+type growing[T any] struct {
 	mu  sync.Mutex
-	now atomic.Pointer[[]Hooks[U]]
+	now atomic.Pointer[[]T]
 }
 
-func (s *hookSets[U]) all() []Hooks[U] {
-	if sets := s.now.Load(); sets != nil {
-		return *sets
+func (l *growing[T]) all() []T {
+	if list := l.now.Load(); list != nil {
+		return *list
 	}
 	return nil
 }
 
-func (s *hookSets[U]) add(h Hooks[U]) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sets := append(slices.Clone(s.all()), h)
-	s.now.Store(&sets)
+func (l *growing[T]) add(one T) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := append(slices.Clone(l.all()), one)
+	l.now.Store(&list)
 }
 
 // eachHook asks the sets of hooks in order, until one has an error.
@@ -242,6 +250,7 @@ func (m *Users[U]) afterLogin(ctx context.Context, u U, res *Response) error {
 
 // afterReuse is for a user who is there still.
 func (m *Users[U]) afterReuse(ctx context.Context, s Session) {
+	m.Record(ctx, Event{Kind: EventTokenReused, UserID: s.Subject, Backend: s.Backend, SessionID: s.ID})
 	u, err := m.Get(ctx, s.Subject)
 	if err != nil {
 		m.cfg.Logger.WarnContext(ctx, "authn: a refresh token was used again", slog.String("user", s.Subject), slog.Any("error", err))

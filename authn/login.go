@@ -23,7 +23,12 @@ func (m *Users[U]) Authenticate(ctx context.Context, email, password string) (U,
 // name, say. find returns [ErrUserNotFound] for nobody; any other error is
 // [ErrUnavailable]. How it searches must follow from what was typed alone, so
 // that its time doesn't tell who is known.
-func (m *Users[U]) AuthenticateWith(ctx context.Context, find func(ctx context.Context) (U, error), password string) (who U, err error) {
+func (m *Users[U]) AuthenticateWith(ctx context.Context, find func(ctx context.Context) (U, error), password string) (U, error) {
+	return m.authenticate(ctx, EventLogin, find, password)
+}
+
+// authenticate records what fails as one of this kind.
+func (m *Users[U]) authenticate(ctx context.Context, kind EventKind, find func(ctx context.Context) (U, error), password string) (who U, err error) {
 	ctx, began := m.begin(ctx, DeedAuthenticate)
 	var none U
 	defer func() { m.end(ctx, DeedAuthenticate, "", began, any(who) != any(none), err) }()
@@ -44,6 +49,14 @@ func (m *Users[U]) AuthenticateWith(ctx context.Context, find func(ctx context.C
 		return none, unavailable(err)
 	}
 	if !known || !match || !u.AuthAccount().IsActive {
+		failed := Event{Kind: kind, Outcome: Failed, Methods: []string{MethodPassword}, Reason: ReasonUnknownUser}
+		if known {
+			failed.UserID, failed.Reason = u.AuthID(), ReasonWrongPassword
+			if match {
+				failed.Outcome, failed.Reason = Refused, ReasonInactive
+			}
+		}
+		m.Record(ctx, failed)
 		return none, ErrBadCredentials
 	}
 	if outdated {
@@ -58,7 +71,7 @@ func (m *Users[U]) AuthenticateWith(ctx context.Context, find func(ctx context.C
 // id, at the cost of a log-in: [ErrBadCredentials], also for nobody;
 // [ErrPasswordTooLong], [ErrUnavailable]. It logs nobody in.
 func (m *Users[U]) VerifyPassword(ctx context.Context, id, password string) error {
-	_, err := m.AuthenticateWith(ctx, func(ctx context.Context) (U, error) { return m.Get(ctx, id) }, password)
+	_, err := m.authenticate(ctx, EventPasswordChecked, func(ctx context.Context) (U, error) { return m.Get(ctx, id) }, password)
 	return err
 }
 
@@ -93,7 +106,36 @@ func (m *Users[U]) upgradeHash(ctx context.Context, u U, password string) error 
 //
 // The credential carries u's generation, so u must be as it was loaded when
 // the person was authenticated.
-func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...string) (res *Response, err error) {
+func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...string) (*Response, error) {
+	res, err := m.login(ctx, backend, u, methods)
+	e := Event{Kind: EventLogin, UserID: u.AuthID(), Backend: backend, Methods: methods}
+	switch {
+	case err == nil:
+		e.SessionID = res.SessionID
+		m.Record(ctx, e)
+	case !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrNotSupported):
+		e.Outcome, e.Reason = Refused, refusedFor(u, err)
+		m.Record(ctx, e)
+	}
+	return res, err
+}
+
+// refusedFor is why a log-in was refused.
+func refusedFor(u User, err error) Reason {
+	switch {
+	case !u.AuthAccount().IsActive:
+		return ReasonInactive
+	case errors.Is(err, ErrNotVerified):
+		return ReasonNotVerified
+	case errors.Is(err, ErrTooManySessions):
+		return ReasonTooManySessions
+	case errors.Is(err, ErrBadCredentials):
+		return ReasonUnknownUser // deleted since
+	}
+	return ReasonHook
+}
+
+func (m *Users[U]) login(ctx context.Context, backend string, u U, methods []string) (res *Response, err error) {
 	b, door, err := capability[LoginBackend](m, backend, "log-in")
 	if err != nil {
 		return nil, err
@@ -171,7 +213,7 @@ func (m *Users[U]) Logout(r *http.Request, backend string) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, r, err = m.CurrentUser(Active, Only(backend)).Check(r)
+	u, r, err := m.CurrentUser(Active, Only(backend)).Check(r)
 	if err != nil {
 		return nil, err
 	}
@@ -179,5 +221,6 @@ func (m *Users[U]) Logout(r *http.Request, backend string) (*Response, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	m.Record(r.Context(), Event{Kind: EventLogout, UserID: u.AuthID()})
 	return res, nil
 }

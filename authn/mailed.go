@@ -96,6 +96,7 @@ func (m *Users[U]) Verify(ctx context.Context, token string) (U, error) {
 	if err != nil {
 		return none, spent(err, refused)
 	}
+	m.Record(ctx, Event{Kind: EventVerified, UserID: u.AuthID()})
 	m.afterVerify(ctx, u)
 	return u, nil
 }
@@ -172,6 +173,7 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U
 	if err != nil {
 		return none, spent(err, refused)
 	}
+	m.Record(ctx, Event{Kind: EventPasswordReset, UserID: u.AuthID()})
 	m.afterResetPassword(ctx, u)
 	return u, nil
 }

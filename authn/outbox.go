@@ -224,16 +224,34 @@ func (m *Users[U]) mailToken(ctx context.Context, e Errand, tokens MailedTokens,
 	if err != nil && !errors.Is(err, ErrUserNotFound) {
 		return err
 	}
+	asked := Event{Kind: map[string]EventKind{errandVerify: EventVerifyRequested, errandReset: EventResetRequested}[e.Kind]}
+	if err == nil {
+		asked.UserID = u.AuthID()
+	}
 	mailed, due := Mailed{Subject: "nobody", Email: "nobody@example.com"}, false
 	if err == nil && isDue(e.Kind, u.AuthAccount()) {
 		account := u.AuthAccount()
 		mailed, due = Mailed{Subject: u.AuthID(), Email: account.Email, Generation: account.Generation}, true
 	}
 	token, err := tokens.Make(ctx, mailed)
-	if err != nil || !due {
+	if err != nil {
 		return err
 	}
-	return send(ctx, u, token)
+	if due {
+		if err := send(ctx, u, token); err != nil {
+			return err
+		}
+	} else {
+		asked.Outcome, asked.Reason = Refused, ReasonUnknownUser
+		if asked.UserID != "" {
+			asked.Reason = ReasonInactive
+			if u.AuthAccount().IsActive {
+				asked.Reason = ReasonAlreadyVerified
+			}
+		}
+	}
+	m.Record(ctx, asked)
+	return nil
 }
 
 // DeliverOutbox runs the errands that are due in the outbox: those that a

@@ -102,6 +102,7 @@ func (m *Users[U]) create(ctx context.Context, account Account, fill func(U) err
 			return refused
 		})
 		if err == nil {
+			m.Record(ctx, Event{Kind: EventRegistered, UserID: u.AuthID()})
 			refused = m.duringRegister(ctx, u)
 			if refused == nil && during != nil {
 				refused = during(ctx, u)

@@ -17,6 +17,9 @@ type Response struct {
 	Header http.Header
 	// Body is written as JSON unless it is nil.
 	Body any
+	// SessionID names the session that the credential of this answer begins, where
+	// the backend keeps one. It isn't written.
+	SessionID string
 	// Undo takes back what was issued with this answer, for a hook that
 	// refuses the log-in. Nil where nothing can be taken back.
 	Undo func(ctx context.Context) error

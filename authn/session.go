@@ -129,6 +129,7 @@ func (m *Users[U]) EndSession(ctx context.Context, userID, sessionID string) err
 	for _, store := range m.sessions {
 		err := store.DeleteSession(ctx, u.AuthID(), sessionID)
 		if err == nil {
+			m.Record(ctx, Event{Kind: EventSessionEnded, UserID: u.AuthID(), SessionID: sessionID})
 			return nil
 		}
 		if !errors.Is(err, ErrSessionNotFound) {
@@ -146,6 +147,9 @@ func (m *Users[U]) SignOutEverywhere(ctx context.Context, userID string) error {
 		return err
 	}
 	_, err = m.signOut(ctx, u.AuthID(), Identity{}, func(U) error { return nil })
+	if err == nil {
+		m.Record(ctx, Event{Kind: EventSignedOutEverywhere, UserID: u.AuthID()})
+	}
 	return err
 }
 
@@ -174,6 +178,7 @@ func (m *Users[U]) SignOutElsewhere(r *http.Request, u U) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.Record(ctx, Event{Kind: EventSignedOutElsewhere, UserID: u.AuthID()})
 	return m.reissue(r, now, id)
 }
 

@@ -62,9 +62,16 @@ func (m *Users[U]) HasTransactions() bool {
 }
 
 // inTransaction calls f in a transaction, where the store has them.
+// Events of it are told once it is committed.
 func (m *Users[U]) inTransaction(ctx context.Context, f func(ctx context.Context) error) error {
-	if store, ok := storeCan[Transactor](m.store); ok {
-		return store.InTransaction(ctx, f)
+	store, ok := storeCan[Transactor](m.store)
+	if !ok {
+		return f(ctx)
 	}
-	return f(ctx)
+	ctx, tell := HoldEvents(ctx)
+	err := store.InTransaction(ctx, f)
+	if err == nil {
+		tell()
+	}
+	return err
 }

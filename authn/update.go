@@ -108,6 +108,12 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 	if err != nil {
 		return none, written(err, refused)
 	}
+	for _, e := range changed.events(*u.AuthAccount()) {
+		if e.UserID = u.AuthID(); byOther {
+			e.ActorID = up.By.AuthID()
+		}
+		m.Record(ctx, e)
+	}
 	m.afterUpdate(ctx, u, changed)
 	return u, nil
 }
@@ -159,6 +165,29 @@ func (m *Users[U]) updateAndTell(ctx context.Context, id string, change func(U) 
 		m.tell(ctx, e)
 	}
 	return u, nil
+}
+
+// events are what an account that is now like this has gone through.
+func (c Changed) events(now Account) []Event {
+	var list []Event
+	for _, change := range []struct {
+		changed, on bool
+		became, was EventKind
+	}{
+		{c.Password, true, EventPasswordChanged, ""},
+		{c.Email, true, EventEmailChanged, ""},
+		{c.Verified && (now.IsVerified || !c.Email), now.IsVerified, EventVerified, EventUnverified},
+		{c.Active, now.IsActive, EventActivated, EventDeactivated},
+		{c.Superuser, now.IsSuperuser, EventSuperuserGranted, EventSuperuserRevoked},
+	} {
+		switch {
+		case change.changed && change.on:
+			list = append(list, Event{Kind: change.became})
+		case change.changed:
+			list = append(list, Event{Kind: change.was})
+		}
+	}
+	return list
 }
 
 var errOwnAccount = errors.New("authn: Update.Own changed the account: use the fields of Update")
@@ -214,6 +243,7 @@ func (m *Users[U]) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return written(err, refused)
 	}
+	m.Record(ctx, Event{Kind: EventDeleted, UserID: u.AuthID()})
 	m.afterDelete(ctx, u)
 	return nil
 }

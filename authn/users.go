@@ -19,7 +19,8 @@ type Users[U User] struct {
 	store    Store[U]
 	backends []Backend
 	sessions []SessionStore // of the backends
-	hooks    hookSets[U]
+	hooks    growing[Hooks[U]]
+	sinks    growing[*eventSink]
 	recaller Recaller[U] // nil where the store keeps no users for guards
 	loader   func(context.Context, string) (U, error)
 	joined   *joiner[U] // nil where loads are not joined

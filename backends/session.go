@@ -322,6 +322,7 @@ func (b sessionBackend) Login(ctx context.Context, id authn.Identity) (*authn.Re
 	if err != nil {
 		return nil, errors.Join(err, undo(context.WithoutCancel(ctx)))
 	}
+	res.SessionID = session.ID
 	res.Undo = undo
 	return res, nil
 }

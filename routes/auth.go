@@ -87,6 +87,7 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 	from, find := f.knownDevice(r, func(ctx context.Context) (U, error) { return f.cfg.FindLogin(ctx, username) })
 	attempt, err := f.limits.login(r, username, from)
 	if err != nil {
+		f.users.Record(r.Context(), authn.Event{Kind: authn.EventLogin, Outcome: authn.Limited, UserID: from.User, Backend: backend})
 		return nil, err
 	}
 	defer attempt.End()

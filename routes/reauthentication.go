@@ -60,6 +60,7 @@ func changesEmail[U authn.User](u U, up authn.Update[U]) bool {
 func (f *Factory[U]) checkCurrentPassword(r *http.Request, u U, password string) error {
 	attempt, err := f.Guess(r, "password", u.AuthID())
 	if err != nil {
+		f.users.Record(r.Context(), authn.Event{Kind: authn.EventPasswordChecked, Outcome: authn.Limited, UserID: u.AuthID()})
 		return err
 	}
 	defer attempt.End()

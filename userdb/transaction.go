@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"gorm.io/gorm"
+
+	"github.com/echo-users/echo-users/authn"
 )
 
 type transactionKey struct{}
@@ -71,11 +73,19 @@ func newSession(ctx context.Context, db *gorm.DB) *gorm.DB {
 
 // InTransaction calls f with a context that carries a transaction, or a
 // savepoint within the one that ctx carries ([authn.Transactor]). It is rolled
-// back unless it is over within three times the store's timeout.
+// back unless it is over within three times the store's timeout. Hooks hear of
+// its events once it is committed ([authn.HoldEvents]).
+//
+// [authn.HoldEvents]: https://pkg.go.dev/github.com/echo-users/echo-users/authn#HoldEvents
 func (s *Store[T, U]) InTransaction(ctx context.Context, f func(ctx context.Context) error) error {
 	ctx, cancel := bounded(ctx, transactionTimeouts*s.timeout)
 	defer cancel()
-	return newSession(ctx, s.db).Transaction(func(tx *gorm.DB) error { return f(WithTx(ctx, tx)) })
+	ctx, tell := authn.HoldEvents(ctx)
+	err := newSession(ctx, s.db).Transaction(func(tx *gorm.DB) error { return f(WithTx(ctx, tx)) })
+	if err == nil {
+		tell()
+	}
+	return err
 }
 
 // Outside returns the context without its transaction, and whether it carried

@@ -99,6 +99,7 @@ func (a *Accounts[U]) unlinkStrangers(ctx context.Context, u U) error {
 		if err := a.store.Delete(ctx, u.AuthID(), link.ID, nil); err != nil && !errors.Is(err, ErrNotFound) {
 			return classify(err)
 		}
+		a.users.Record(ctx, authn.Event{Kind: authn.EventUnlinked, UserID: u.AuthID(), Provider: link.Provider, Reason: authn.ReasonReset})
 	}
 	return nil
 }
@@ -272,6 +273,9 @@ func (a *Accounts[U]) insert(ctx context.Context, u U, p Profile) error {
 		UserID: u.AuthID(), Provider: p.Provider, Issuer: p.Issuer, Subject: p.Subject,
 		Email: p.Email, Verification: p.Verification, Tokens: p.Tokens,
 	}, u.AuthAccount().Generation)
+	if err == nil {
+		a.users.Record(ctx, authn.Event{Kind: authn.EventLinked, UserID: u.AuthID(), Provider: p.Provider})
+	}
 	return classify(err)
 }
 
@@ -325,7 +329,21 @@ func (a *Accounts[U]) Unlink(ctx context.Context, u U, id string) error {
 	if !u.AuthAccount().HasPassword() {
 		others = append([]string{}, a.providers...)
 	}
-	return classify(a.store.Delete(ctx, u.AuthID(), id, others))
+	links, err := a.store.ByUser(ctx, u.AuthID())
+	if err != nil {
+		return classify(err)
+	}
+	if err := a.store.Delete(ctx, u.AuthID(), id, others); err != nil {
+		return classify(err)
+	}
+	unlinked := authn.Event{Kind: authn.EventUnlinked, UserID: u.AuthID()}
+	for _, link := range links {
+		if link.ID == id {
+			unlinked.Provider = link.Provider
+		}
+	}
+	a.users.Record(ctx, unlinked)
+	return nil
 }
 
 // classify gives an error of the store a kind.
