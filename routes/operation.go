@@ -19,6 +19,8 @@ type Operation struct {
 	// Form says that the body is the log-in form, of the password grant of
 	// RFC 6749 §4.3.2.
 	Form bool
+	// Query is the parameters of the query, none of which must be there.
+	Query []Member
 	// Body is the members of the JSON body; nil where there is none.
 	Body []Member
 	// Credential says that success is answered with a credential of the backend.

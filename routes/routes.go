@@ -36,6 +36,11 @@ type Config[U authn.User] struct {
 	// accounts asked for. Its zero value has the defaults.
 	Limits Limits
 
+	// Events lists what has happened, at GET /auth/events for superusers and
+	// /users/me/events for everybody. Defaults to no such routes. What keeps the
+	// events is a hook of the manager's, [authn.Hooks] OnEvent.
+	Events authn.EventStore
+
 	// FindLogin finds whom the "username" of a log-in names, with
 	// [authn.ErrUserNotFound] for nobody. Defaults to the user with that
 	// address. See [authn.Users.AuthenticateWith].
@@ -173,16 +178,17 @@ func (f *Factory[U]) LoginPath(backend string) string {
 }
 
 // All returns every route: those of each backend, registration, verification
-// and reset where the manager has tokens for them, sessions, and users.
+// and reset where the manager has tokens for them, sessions, users, and events
+// where they are kept.
 func (f *Factory[U]) All() List {
 	var all List
 	for _, b := range f.users.Backends() {
 		all = append(all, f.Auth(b.Name()).prefixed(f.cfg.AuthPrefix+"/"+b.Name())...)
 	}
-	for _, list := range []List{f.Register(), f.Verify(), f.ResetPassword(), f.Sessions()} {
+	for _, list := range []List{f.Register(), f.Verify(), f.ResetPassword(), f.Sessions(), f.Events()} {
 		all = append(all, list.prefixed(f.cfg.AuthPrefix)...)
 	}
-	for _, list := range []List{f.Users(), f.UserSessions()} {
+	for _, list := range []List{f.Users(), f.UserSessions(), f.MyEvents()} {
 		all = append(all, list.prefixed(f.cfg.UsersPrefix)...)
 	}
 	return all

@@ -3,6 +3,7 @@ package openapi
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,9 @@ func (d *Document) Add(route routes.Route) error {
 	for _, name := range parameters(route.Path) {
 		op.Parameters = append(op.Parameters, openapi31.ParameterOrReference{Parameter: (&openapi31.Parameter{}).
 			WithName(name).WithIn(openapi31.ParameterInPath).WithRequired(true).WithSchema(d.parameter(name))})
+	}
+	if err := d.query(&op, in.Query); err != nil {
+		return fmt.Errorf("openapi: %s: %w", route.Name, err)
 	}
 	if err := d.success(&op, in); err != nil {
 		return fmt.Errorf("openapi: %s: %w", route.Name, err)
@@ -57,6 +61,28 @@ func (d *Document) Add(route routes.Route) error {
 	refuse(&op, status(http.StatusServiceUnavailable))
 	if err := d.reflector.Spec.AddOperation(route.Method, route.Path, op); err != nil {
 		return fmt.Errorf("openapi: %s: %w", route.Name, err)
+	}
+	return nil
+}
+
+// query describes the parameters of a query, and what happens to one that is
+// wrong.
+func (d *Document) query(op *openapi31.Operation, members []routes.Member) error {
+	for _, m := range members {
+		schema, err := d.schema(m.Type)
+		if err != nil {
+			return err
+		}
+		if m.Format != "" {
+			schema["format"] = m.Format
+		}
+		op.Parameters = append(op.Parameters, openapi31.ParameterOrReference{Parameter: (&openapi31.Parameter{}).
+			WithName(m.Name).WithIn(openapi31.ParameterInQuery).WithSchema(schema)})
+		if m.Type.Kind() == reflect.Int64 {
+			addExample(op, http.StatusUnprocessableEntity, "query", reference("Faults"), map[string]any{"detail": []any{
+				map[string]any{"loc": []any{"query", m.Name}, "msg": "value is not a valid integer", "type": "type_error.integer"},
+			}})
+		}
 	}
 	return nil
 }

@@ -106,7 +106,15 @@ func newStage(t *testing.T) (*stage, map[string]any) {
 		in.Name.Apply(&u.Name)
 		return nil
 	})
-	factory, err := routes.New(users, routes.Config[*member]{Register: input, Update: update, Limits: routes.Limits{
+	events, err := userdb.NewEvents(db, userdb.EventsConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := events.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	users.Use(authn.Hooks[*member]{OnEvent: events.Append})
+	factory, err := routes.New(users, routes.Config[*member]{Register: input, Update: update, Events: events, Limits: routes.Limits{
 		RegisterAddress: few, TokenAddress: few, RequestAddress: few,
 	}})
 	if err != nil {
@@ -309,7 +317,9 @@ func (s *stage) good(method, path string) (attempt, map[string]any) {
 			s.Fatal(err)
 		}
 		body = map[string]any{"token": s.mailed("forgot-password"), "password": right + "s"}
-	case path == "/users/me":
+	case path == "/auth/events":
+		a.header = s.credential("web", s.user(true, true))
+	case path == "/users/me", path == "/users/me/events":
 		a.header = s.credential("web", s.user(false, false))
 	case path == "/users/{id}":
 		a.header = s.credential("web", s.user(true, true))
@@ -379,7 +389,7 @@ func (s *stage) provoke(method, path string, status int, code string) (int, any,
 		}
 	case "403 Forbidden":
 		switch {
-		case strings.HasPrefix(path, "/users/{id}"):
+		case strings.HasPrefix(path, "/users/{id}"), path == "/auth/events":
 			a.header = s.credential("web", s.user(false, false))
 		case method == http.MethodGet, strings.HasPrefix(path, "/auth/s") && strings.HasSuffix(path, "/logout"): // of a backend for verified users alone
 			u := s.user(false, true)
@@ -416,6 +426,8 @@ func (s *stage) provoke(method, path string, status int, code string) (int, any,
 				break
 			}
 		}
+	case "422 query":
+		a.path += "?before=x"
 	case "422 invalid":
 		body["email"] = "no address"
 	case "429 Too_Many_Requests":
