@@ -78,8 +78,9 @@ type Hooks[U User] struct {
 	DuringResetPassword func(ctx context.Context, u U) error
 	// AfterResetPassword hears that u has a new password.
 	AfterResetPassword func(ctx context.Context, u U)
-	// Notify tells the person, at the notice's address, what was changed
-	// (OWASP ASVS 5.0, 6.3.7). u is the user as it is now.
+	// Notify tells the person, at the notice's address, what was changed, or who
+	// has come (OWASP ASVS 5.0, 6.3.5 and 6.3.7). u is the user as it is now. Kinds
+	// may be added: ignore one that you don't know.
 	Notify func(ctx context.Context, u U, notice Notice) error
 
 	// BeforeDelete may refuse. It runs in the transaction that deletes, where
@@ -124,6 +125,12 @@ const (
 	PasswordChanged NoticeKind = "password-changed"
 	// EmailChanged: the notice goes to the address that was replaced.
 	EmailChanged NoticeKind = "email-changed"
+	// NewDevice: somebody logged in from where the user hasn't before.
+	NewDevice NoticeKind = "new-device"
+	// AccountLinked: an account at a provider logs in to the user's from now on.
+	AccountLinked NoticeKind = "account-linked"
+	// AccountUnlinked: an account at a provider doesn't any more.
+	AccountUnlinked NoticeKind = "account-unlinked"
 )
 
 // Notice is what a person is told, and where.

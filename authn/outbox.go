@@ -136,6 +136,24 @@ func (m *Users[U]) tell(ctx context.Context, e Errand) {
 	}
 }
 
+// Notify has u told of something, at their address ([Hooks.Notify]), if that is
+// verified: else it may be somebody's who has nothing to do with it. It doesn't
+// wait, and what can't be kept for sending is logged. [Users.Update] and
+// [Users.ResetPassword] have their notices sent themselves.
+func (m *Users[U]) Notify(ctx context.Context, u U, kind NoticeKind) {
+	account := u.AuthAccount()
+	if !account.IsVerified || !m.notifies() {
+		return
+	}
+	_, within := m.outside(ctx)
+	e, err := m.keep(ctx, Errand{Kind: string(kind), UserID: u.AuthID(), Email: account.Email}, within)
+	if err != nil {
+		m.untold(ctx, e, err)
+		return
+	}
+	m.tell(ctx, e)
+}
+
 func (m *Users[U]) untold(ctx context.Context, e Errand, err error) {
 	m.cfg.Logger.ErrorContext(ctx, "authn: a user was not told", slog.String("kind", e.Kind), slog.String("user", e.UserID), slog.Any("error", err))
 }

@@ -34,7 +34,8 @@ type Config[U authn.User] struct {
 	// Templates are the application's own: <language>/<kind>.txt, whose first
 	// line is "Subject: …", and <language>/<kind>.html beside it; without that,
 	// the mail is text alone. The kinds are welcome, verify, reset,
-	// password-changed and email-changed, the data is [Data]. Defaults to
+	// password-changed, email-changed, new-device, account-linked and
+	// account-unlinked, the data is [Data]. Defaults to
 	// English ones, which also stand in for each that is missing.
 	Templates fs.FS
 	// Language returns a user's language as a BCP 47 tag, such as "de-AT". A
@@ -148,11 +149,8 @@ func (m *Mails[U]) Hooks() authn.Hooks[U] {
 			return m.send(ctx, kindReset, u.AuthAccount().Email, u, m.reset, token)
 		},
 		Notify: func(ctx context.Context, u U, notice authn.Notice) error {
-			switch notice.Kind {
-			case authn.PasswordChanged:
-				return m.send(ctx, kindPasswordChanged, notice.Email, u, page{}, authn.Token{})
-			case authn.EmailChanged:
-				return m.send(ctx, kindEmailChanged, notice.Email, u, page{}, authn.Token{})
+			if kind, ok := notices[notice.Kind]; ok {
+				return m.send(ctx, kind, notice.Email, u, page{}, authn.Token{})
 			}
 			return fmt.Errorf("mail: there is no mail for the notice %q", notice.Kind)
 		},

@@ -159,6 +159,17 @@ func TestMailsOfAnAccount(t *testing.T) {
 	_, err = users.Update(t.Context(), ann.ID, authn.Update[*authntest.User]{Email: &email, IsVerified: &verified})
 	check(t, err)
 	has(t, one(), "anna@example.com", "Your address at Ex & Co was changed")
+
+	annie, err := users.Get(t.Context(), ann.ID)
+	check(t, err)
+	for kind, subject := range map[authn.NoticeKind]string{
+		authn.NewDevice:       "A log-in at Ex & Co from a new device",
+		authn.AccountLinked:   "Another way to log in to Ex & Co",
+		authn.AccountUnlinked: "A way to log in to Ex & Co was removed",
+	} {
+		users.Notify(t.Context(), annie, kind)
+		has(t, one(), "annie@example.com", subject, "annie@example.com", "https://example.com/app")
+	}
 }
 
 func TestMailsWithoutTokens(t *testing.T) {

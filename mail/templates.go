@@ -13,6 +13,8 @@ import (
 	"strings"
 	texttemplate "text/template"
 	"unicode"
+
+	"github.com/echo-users/echo-users/authn"
 )
 
 // The mails, by the names of their files.
@@ -22,9 +24,23 @@ const (
 	kindReset           = "reset"
 	kindPasswordChanged = "password-changed"
 	kindEmailChanged    = "email-changed"
+	kindNewDevice       = "new-device"
+	kindAccountLinked   = "account-linked"
+	kindAccountUnlinked = "account-unlinked"
 )
 
-var kinds = []string{kindWelcome, kindVerify, kindReset, kindPasswordChanged, kindEmailChanged}
+var kinds = []string{
+	kindWelcome, kindVerify, kindReset, kindPasswordChanged, kindEmailChanged, kindNewDevice, kindAccountLinked, kindAccountUnlinked,
+}
+
+// notices are the mails of notices.
+var notices = map[authn.NoticeKind]string{
+	authn.PasswordChanged: kindPasswordChanged,
+	authn.EmailChanged:    kindEmailChanged,
+	authn.NewDevice:       kindNewDevice,
+	authn.AccountLinked:   kindAccountLinked,
+	authn.AccountUnlinked: kindAccountUnlinked,
+}
 
 // english is the language that has every mail.
 const english = "en"

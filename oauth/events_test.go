@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/linked"
 	"github.com/echo-users/echo-users/userdb"
 )
 
@@ -37,6 +38,14 @@ func TestEventsOfLinkedAccounts(t *testing.T) {
 		heard = nil
 		return strings.Join(lines, ", ")
 	}
+	notices := func() (kinds string) {
+		for _, e := range s.mails.Events() {
+			if strings.HasPrefix(e.Kind, "account-") {
+				kinds += e.Kind + " " + e.Email + ";"
+			}
+		}
+		return kinds
+	}
 	b := s.browser()
 	credential := "Bearer " + token(t, b.signIn("/auth/op/authorize"))
 	if got := told(); got != "registered, linked  op, login jwt" {
@@ -51,6 +60,9 @@ func TestEventsOfLinkedAccounts(t *testing.T) {
 	s.wants("linking", b.do("GET", linking, "Authorization", credential), 200, "")
 	if got := told(); got != "linked jwt op" {
 		t.Errorf("linking: %s", got)
+	}
+	if got := notices(); got != "" {
+		t.Errorf("notices to an address that nobody has verified: %s", got)
 	}
 	ann := s.user("ann@example.com")
 	links, err := s.accounts.Of(t.Context(), ann.AuthID())
@@ -81,5 +93,23 @@ func TestEventsOfLinkedAccounts(t *testing.T) {
 	s.wants("claiming", s.browser().signIn("/auth/op/authorize"), 200, "access_token")
 	if got := told(); got != "claimed, linked  op, login jwt" {
 		t.Errorf("claiming: %s", got)
+	}
+
+	// Verified by now, bob is told of what comes.
+	p.claims["sub"], p.claims["email"] = "bob's second", "BOB@example.com"
+	s.wants("another account of the same address", s.browser().signIn("/auth/op/authorize"), 200, "access_token")
+	bob := s.user("bob@example.com")
+	if err := s.accounts.Link(t.Context(), bob, linked.Profile{Provider: "op", Issuer: p.URL, Subject: "bob's third"}); err != nil {
+		t.Fatal(err)
+	}
+	if links, err = s.accounts.Of(t.Context(), bob.AuthID()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.accounts.Unlink(t.Context(), bob, links[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	told()
+	if got := notices(); strings.Count(got, "account-linked bob@example.com;") != 2 || strings.Count(got, "account-unlinked bob@example.com;") != 1 || strings.Count(got, ";") != 3 {
+		t.Errorf("notices: %s", got)
 	}
 }

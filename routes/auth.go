@@ -105,6 +105,7 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 		}
 		return nil, loginError(err)
 	}
+	f.tellOfDevice(r, attempt, u)
 	attempt.Succeed()
 	if res.Header = res.Header.Clone(); res.Header == nil { // it may be the transport's own
 		res.Header = http.Header{}

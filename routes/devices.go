@@ -134,6 +134,31 @@ func (f *Factory[U]) knownDevice(r *http.Request, find func(context.Context) (U,
 	return from, found
 }
 
+// isNewDevice reports whether a user who is logging in has been somewhere else
+// alone, and remembers that they have been here.
+func (l *limiter) isNewDevice(r *http.Request, a *Attempt, userID string) bool {
+	if l == nil || l.devices == nil || !l.cfg.Devices.Notify {
+		return false
+	}
+	ctx, seen := r.Context(), keyOf("login.seen", userID)
+	first := !l.counts.remembered(ctx, seen)
+	l.counts.remember(ctx, seen, l.devices.cfg.Lifetime)
+	// The cookie of before a new password shows the device as well.
+	known := l.devices.read(r).User == userID || a.known != (authn.LimitKey{}) && l.counts.remembered(ctx, a.known)
+	return !first && !known
+}
+
+// tellOfDevice has a user told that somebody logs in from a new device, as often
+// as a mail is worth reading.
+func (f *Factory[U]) tellOfDevice(r *http.Request, a *Attempt, u U) {
+	if !f.limits.isNewDevice(r, a, u.AuthID()) || !u.AuthAccount().IsVerified {
+		return
+	}
+	if f.limits.request(r, counted{keyOf("notice.device", u.AuthID()), Limit{Burst: 3, Every: time.Hour}}) == nil {
+		f.users.Notify(r.Context(), u, authn.NewDevice)
+	}
+}
+
 // setDevice adds the cookie of a known device to an answer.
 func (f *Factory[U]) setDevice(header http.Header, r *http.Request, u U) {
 	if f.limits != nil && f.limits.devices != nil {

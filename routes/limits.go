@@ -92,6 +92,12 @@ type Devices struct {
 	// SkipAddresses has no address known either. Who shares one with somebody
 	// can tell that they log in there.
 	SkipAddresses bool
+	// Notify has the person told who logs in with a password where neither the
+	// device nor the address is known ([authn.NewDevice]): if their address is
+	// verified, at most three times at once and then once an hour, and not at the
+	// first log-in that the limits remember, which is for Lifetime. Off by
+	// default, since clients without cookies are known by their address alone.
+	Notify bool
 	// Keys seal the cookie. Defaults to a random key of this process: then a
 	// device is unknown to other processes, and after a restart.
 	Keys *linked.Keys

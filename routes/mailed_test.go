@@ -34,6 +34,8 @@ type mailSite struct {
 	*site
 	mails *authntest.Outbox[*userdb.User]
 	clock *authntest.Clock
+
+	noticed int // see told
 }
 
 func newMailSite(t *testing.T, db *gorm.DB, secrets testdb.Secrets, limits routes.Limits) *mailSite {

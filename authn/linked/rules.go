@@ -230,7 +230,9 @@ func (a *Accounts[U]) associate(ctx context.Context, u U, p Profile, o Options) 
 	if !o.mayAssociate(p) || !isSameAddress(address, p.Email) {
 		return none, authn.ErrUserExists
 	}
-	return a.users.Claim(ctx, u.AuthID(), address, func(ctx context.Context, u U, first bool) error {
+	claimed := false
+	u, err := a.users.Claim(ctx, u.AuthID(), address, func(ctx context.Context, u U, first bool) error {
+		claimed = first
 		if _, err := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject); err == nil {
 			return ErrTaken // meanwhile, most likely by this very user's first sign-in
 		}
@@ -241,6 +243,10 @@ func (a *Accounts[U]) associate(ctx context.Context, u U, p Profile, o Options) 
 		}
 		return a.insert(ctx, u, p)
 	})
+	if err == nil && !claimed {
+		a.users.Notify(ctx, u, authn.AccountLinked)
+	}
+	return u, err
 }
 
 // isAsWritten reports whether an address is stored as it was proven, but for
@@ -283,7 +289,7 @@ func (a *Accounts[U]) insert(ctx context.Context, u U, p Profile) error {
 // [ErrInvalidSubject]; [ErrTaken] where it is another user's;
 // [authn.ErrUnauthorized] where u is gone, or what they signed in with is void
 // by now; [authn.ErrUnavailable]. One that is theirs already is brought up to
-// date.
+// date. Of a new one the person is told, if their address is verified.
 func (a *Accounts[U]) Link(ctx context.Context, u U, p Profile) error {
 	if err := checkSubject(p.Subject); err != nil {
 		return err
@@ -298,6 +304,8 @@ func (a *Accounts[U]) Link(ctx context.Context, u U, p Profile) error {
 				continue
 			case errors.Is(err, authn.ErrUserNotFound):
 				return authn.ErrUnauthorized
+			case err == nil:
+				a.users.Notify(ctx, u, authn.AccountLinked)
 			}
 			return err
 		}
@@ -320,7 +328,8 @@ func (a *Accounts[U]) Of(ctx context.Context, userID string) ([]Account, error) 
 
 // Unlink removes a linked account of the user's: [ErrNotFound];
 // [ErrLastWayIn] where the user has no password and no other account of a
-// provider that is set up here; [authn.ErrUnavailable].
+// provider that is set up here; [authn.ErrUnavailable]. The person is told, if
+// their address is verified.
 //
 // The password of a user whom fastapi-users made is always taken for one that
 // they know.
@@ -343,6 +352,7 @@ func (a *Accounts[U]) Unlink(ctx context.Context, u U, id string) error {
 		}
 	}
 	a.users.Record(ctx, unlinked)
+	a.users.Notify(ctx, u, authn.AccountUnlinked)
 	return nil
 }
 
