@@ -34,7 +34,8 @@ type Event struct {
 	Backend   string
 	SessionID string
 	Methods   []string
-	// Provider is whose account was linked or unlinked.
+	// Provider is whose account was linked or unlinked, or was shown by an inactive
+	// user.
 	Provider string
 	// Client is where the request came from ([WithClient]). It proves nothing.
 	Client Client

@@ -4,12 +4,14 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/internal/testdb"
+	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/userdb"
 )
@@ -50,4 +52,12 @@ func TestKeysOfTheEnvironment(t *testing.T) {
 	if _, err := newRotating(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// reauthenticated is of fresh-log-ins.md.
+func reauthenticated(users *authn.Users[*AppUser]) (*routes.Factory[*AppUser], error) {
+	factory, err := routes.New(users, routes.Config[*AppUser]{
+		Reauthenticate: routes.Reauthentication{Password: true, Fresh: 5 * time.Minute},
+	})
+	return factory, err
 }

@@ -55,6 +55,20 @@ func TestEventsOfLinkedAccounts(t *testing.T) {
 	if got := told(); got != "login jwt" {
 		t.Errorf("signing in: %s", got)
 	}
+	setActive := func(active bool) {
+		t.Helper()
+		if _, err := s.users.Update(t.Context(), s.user("ann@example.com").AuthID(), authn.Update[*userdb.User]{IsActive: &active}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	setActive(false)
+	s.wants("inactive", b.signIn("/auth/op/authorize"), 400, "LOGIN_BAD_CREDENTIALS")
+	if got := told(); got != "deactivated, login  op inactive" {
+		t.Errorf("inactive: %s", got)
+	}
+	setActive(true)
+	credential = "Bearer " + token(t, b.signIn("/auth/op/authorize"))
+	told()
 	p.claims["sub"], p.claims["email"] = "second", "work@example.com"
 	linking := b.consent(b.authorize("/auth/associate/op/authorize", "Authorization", credential))
 	s.wants("linking", b.do("GET", linking, "Authorization", credential), 200, "")

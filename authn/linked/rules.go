@@ -200,6 +200,7 @@ func (a *Accounts[U]) known(ctx context.Context, link Account, p Profile) (U, er
 		return none, err
 	}
 	if !u.AuthAccount().IsActive {
+		a.refused(ctx, u, p)
 		return none, authn.ErrBadCredentials
 	}
 	link.Issuer, link.Tokens = p.Issuer, p.Tokens.after(link.Tokens)
@@ -213,6 +214,11 @@ func (a *Accounts[U]) known(ctx context.Context, link Account, p Profile) (U, er
 		return none, classify(err)
 	}
 	return u, nil
+}
+
+// refused records that an inactive user's account was shown.
+func (a *Accounts[U]) refused(ctx context.Context, u U, p Profile) {
+	a.users.Record(ctx, authn.Event{Kind: authn.EventLogin, Outcome: authn.Refused, Reason: authn.ReasonInactive, UserID: u.AuthID(), Provider: p.Provider})
 }
 
 // after keeps the refresh token that the provider gave once and doesn't repeat.
@@ -231,7 +237,7 @@ func (a *Accounts[U]) associate(ctx context.Context, u U, p Profile, o Options) 
 		return none, authn.ErrUserExists
 	}
 	claimed := false
-	u, err := a.users.Claim(ctx, u.AuthID(), address, func(ctx context.Context, u U, first bool) error {
+	claimant, err := a.users.Claim(ctx, u.AuthID(), address, func(ctx context.Context, u U, first bool) error {
 		claimed = first
 		if _, err := a.store.ByIdentity(ctx, p.Provider, p.Issuer, p.Subject); err == nil {
 			return ErrTaken // meanwhile, most likely by this very user's first sign-in
@@ -243,10 +249,13 @@ func (a *Accounts[U]) associate(ctx context.Context, u U, p Profile, o Options) 
 		}
 		return a.insert(ctx, u, p)
 	})
-	if err == nil && !claimed {
-		a.users.Notify(ctx, u, authn.AccountLinked)
+	switch {
+	case errors.Is(err, authn.ErrBadCredentials):
+		a.refused(ctx, u, p)
+	case err == nil && !claimed:
+		a.users.Notify(ctx, claimant, authn.AccountLinked)
 	}
-	return u, err
+	return claimant, err
 }
 
 // isAsWritten reports whether an address is stored as it was proven, but for

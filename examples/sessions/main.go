@@ -1,7 +1,7 @@
 // Command sessions keeps people signed in: with refresh tokens for programs, and
 // with cookies for browsers. People see where they are signed in, and sign out
-// there. It keeps its users and sessions in sessions.db, or the sessions in
-// Redis where REDIS_URL is set.
+// there; and they see what has happened to their accounts. It keeps its users and
+// sessions in sessions.db, or the sessions in Redis where REDIS_URL is set.
 //
 //	go run ./examples/sessions
 package main
@@ -67,7 +67,11 @@ func run(addr string) error {
 	if err != nil {
 		return err
 	}
-	e, err := newServer(users)
+	events, err := openEvents(ctx, db, users)
+	if err != nil {
+		return err
+	}
+	e, err := newServer(users, events)
 	if err != nil {
 		return err
 	}
@@ -138,8 +142,20 @@ func newUsers(store *userdb.Store[AppUser, *AppUser], sessions authn.SessionStor
 	return users, nil
 }
 
-func newServer(users *authn.Users[*AppUser]) (*echo.Echo, error) {
+// openEvents keeps what happens beside the users, and logs it.
+func openEvents(ctx context.Context, db *gorm.DB, users *authn.Users[*AppUser]) (*userdb.Events, error) {
+	events, err := userdb.NewEvents(db, userdb.EventsConfig{Retention: 30 * 24 * time.Hour})
+	if err != nil {
+		return nil, err
+	}
+	users.Use(authn.Hooks[*AppUser]{OnEvent: events.Append})
+	users.Use(authn.Hooks[*AppUser]{OnEvent: authn.LogEvents(nil)})
+	return events, events.Migrate(ctx)
+}
+
+func newServer(users *authn.Users[*AppUser], events *userdb.Events) (*echo.Echo, error) {
 	factory, err := routes.New(users, routes.Config[*AppUser]{
+		Events:         events,
 		Reauthenticate: routes.Reauthentication{Password: true, Fresh: 5 * time.Minute},
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/userdb"
 )
@@ -18,7 +19,8 @@ func TestTheExample(t *testing.T) {
 		"redis":    func(t *testing.T) string { return testdb.RedisURL(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			store, err := userdb.New[AppUser](testdb.SQLite(t))
+			db := testdb.SQLite(t)
+			store, err := userdb.New[AppUser](db)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -33,7 +35,11 @@ func TestTheExample(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := newServer(users)
+			events, err := openEvents(t.Context(), db, users)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := newServer(users, events)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,6 +72,13 @@ func TestTheExample(t *testing.T) {
 			}
 			ask("DELETE", "/auth/sessions", "", "", access, 204)
 			ask("GET", "/hello", "", "", access, 200)
+			if err := users.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if kept, err := events.Events(t.Context(), authn.EventQuery{}); err != nil || len(kept) != 4 || kept[0].Kind != authn.EventSignedOutElsewhere {
+				t.Error(kept, err)
+			}
+			ask("GET", "/users/me/events", "", "", access, 200)
 			ask("POST", "/auth/app/logout", "", "", access, 204)
 			ask("GET", "/hello", "", "", access, 401)
 			ask("POST", "/auth/app/refresh", formType, url.Values{"refresh_token": {second["refresh_token"].(string)}}.Encode(), "", 401)
