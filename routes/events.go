@@ -16,19 +16,19 @@ import (
 // say.
 type EventRead struct {
 	// ID is what "before" takes, for the page after this event.
-	ID        int64           `json:"id"`
-	Kind      authn.EventKind `json:"kind"`
-	Time      time.Time       `json:"time"`
-	Outcome   authn.Outcome   `json:"outcome"`
-	Reason    authn.Reason    `json:"reason"`
-	UserID    string          `json:"user_id"`
-	ActorID   string          `json:"actor_id"`
-	Backend   string          `json:"backend"`
-	SessionID string          `json:"session_id"`
-	Methods   []string        `json:"methods"`
-	Provider  string          `json:"provider"`
-	IPAddress string          `json:"ip_address"`
-	UserAgent string          `json:"user_agent"`
+	ID        int64              `json:"id"`
+	Kind      authn.EventKind    `json:"kind"`
+	Time      time.Time          `json:"time"`
+	Outcome   authn.EventOutcome `json:"outcome"`
+	Reason    authn.Reason       `json:"reason"`
+	UserID    string             `json:"user_id"`
+	ActorID   string             `json:"actor_id"`
+	Backend   string             `json:"backend"`
+	SessionID string             `json:"session_id"`
+	Methods   []string           `json:"methods"`
+	Provider  string             `json:"provider"`
+	IPAddress string             `json:"ip_address"`
+	UserAgent string             `json:"user_agent"`
 }
 
 func newEventRead(e authn.Event) EventRead {

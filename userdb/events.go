@@ -164,7 +164,7 @@ func (e *Events) Events(ctx context.Context, q authn.EventQuery) ([]authn.Event,
 	events := make([]authn.Event, len(rows))
 	for i, row := range rows {
 		events[i] = authn.Event{
-			ID: row.ID, Time: fromNanos(row.At), Kind: authn.EventKind(row.Kind), Outcome: authn.Outcome(row.Outcome), Reason: authn.Reason(row.Reason),
+			ID: row.ID, Time: fromNanos(row.At), Kind: authn.EventKind(row.Kind), Outcome: authn.EventOutcome(row.Outcome), Reason: authn.Reason(row.Reason),
 			UserID: row.UserID, ActorID: row.ActorID, Backend: row.Backend, SessionID: row.SessionID,
 			Methods: fromList(row.Methods), Provider: row.Provider,
 			Client: authn.Client{Address: row.Address, UserAgent: row.UserAgent},
