@@ -61,3 +61,9 @@ func reauthenticated(users *authn.Users[*AppUser]) (*routes.Factory[*AppUser], e
 	})
 	return factory, err
 }
+
+func TestReauthentication(t *testing.T) {
+	if _, err := reauthenticated(newAppUsers(t)); err != nil {
+		t.Error(err)
+	}
+}

@@ -47,7 +47,7 @@ func TestEventsOfLinkedAccounts(t *testing.T) {
 		return kinds
 	}
 	b := s.browser()
-	credential := "Bearer " + token(t, b.signIn("/auth/op/authorize"))
+	token(t, b.signIn("/auth/op/authorize"))
 	if got := told(); got != "registered, linked  op, login jwt" {
 		t.Errorf("signing up: %s", got)
 	}
@@ -67,7 +67,7 @@ func TestEventsOfLinkedAccounts(t *testing.T) {
 		t.Errorf("inactive: %s", got)
 	}
 	setActive(true)
-	credential = "Bearer " + token(t, b.signIn("/auth/op/authorize"))
+	credential := "Bearer " + token(t, b.signIn("/auth/op/authorize"))
 	told()
 	p.claims["sub"], p.claims["email"] = "second", "work@example.com"
 	linking := b.consent(b.authorize("/auth/associate/op/authorize", "Authorization", credential))
