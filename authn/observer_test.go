@@ -275,6 +275,13 @@ func TestAnObserverHearsOfMails(t *testing.T) {
 	fails = nil
 	_ = users.DeliverOutbox(t.Context(), 0)
 	w.hears("what is due", "mail ok other", "outbox ok")
+	for _, kind := range []authn.NoticeKind{authn.PasswordChanged, authn.EmailChanged, authn.NewDevice, authn.AccountLinked, authn.AccountUnlinked} {
+		if err := kept.Put(t.Context(), authn.Errand{ID: string(kind), Kind: string(kind)}, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		_ = users.DeliverOutbox(t.Context(), 0)
+		w.hears("a notice", "mail ok "+string(kind), "outbox ok")
+	}
 }
 
 func TestStatsCountTheBackground(t *testing.T) {

@@ -37,7 +37,11 @@ const (
 	errandWelcome = "welcome"
 )
 
-var errandKinds = []string{errandVerify, errandReset, errandWelcome, string(PasswordChanged), string(EmailChanged)}
+// errandKinds are those of this module, with its notices.
+var errandKinds = []string{
+	errandVerify, errandReset, errandWelcome,
+	string(PasswordChanged), string(EmailChanged), string(NewDevice), string(AccountLinked), string(AccountUnlinked),
+}
 
 // Outbox keeps errands until they are done, so that a crash loses none
 // ([Config.Outbox]). Package userdb has one. Every method is atomic and safe

@@ -17,7 +17,7 @@ type diskStore struct{ authntest.Memory }
 func (s *diskStore) Create(ctx context.Context, fill func(*authntest.User) error) (*authntest.User, error) {
 	u, err := s.Memory.Create(ctx, fill)
 	if err == nil {
-		time.Sleep(3 * time.Millisecond)
+		<-time.After(3 * time.Millisecond)
 	}
 	return u, err
 }

@@ -27,7 +27,7 @@ func TestAHashTellsHowLongItWaited(t *testing.T) {
 		if running, waiting := h.Queue(); running != 1 || waiting != 1 {
 			t.Errorf("%d run and %d wait", running, waiting)
 		}
-		time.Sleep(time.Second) // by the bubble's clock
+		<-time.After(time.Second) // by the bubble's clock
 		close(release)
 		synctest.Wait()
 		if told != time.Second {

@@ -144,7 +144,8 @@ func transactorOf[U authn.User](store authn.Store[U]) authn.Transactor {
 // Unwrap returns the store beneath.
 func (s *Store[U]) Unwrap() authn.Store[U] { return s.Store }
 
-// Close ends the listening to the channel. Guards read the store from then on.
+// Close ends the listening to the channel, after which guards read the store.
+// Without a channel there is nothing to end.
 func (s *Store[U]) Close() error {
 	if s.link != nil {
 		s.link.close()
