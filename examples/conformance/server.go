@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -99,6 +100,7 @@ func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*ser
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = routes.ErrorHandler
+	e.Logger.SetOutput(io.Discard) // whoever starts it may read nothing but its first line
 	factory.All().Mount(e)
 	doc, err := openapi.New(factory, openapi.Config{Title: "Contract server"})
 	if err != nil {
