@@ -34,6 +34,8 @@ require (
 	gorm.io/gorm v1.31.2
 )
 
+require github.com/labstack/echo/v5 v5.4.4
+
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect

@@ -18,35 +18,40 @@ const module = "github.com/echo-users/echo-users"
 // heavy, nothing but what it is for.
 func TestProgramsLinkWhatTheyImport(t *testing.T) {
 	const (
-		echo, gorm, pgx, redis = "github.com/labstack/", "gorm.io/", "github.com/jackc/", "github.com/redis/"
-		jwt, oauth2, oidc      = "github.com/golang-jwt/", "golang.org/x/oauth2", "github.com/coreos/go-oidc/"
-		gomail, otter, zxcvbn  = "github.com/wneessen/", "github.com/maypok86/otter/", "github.com/ccojocar/"
-		sqlite, drivers        = "modernc.org/", "gorm.io/driver/"
-		policies               = module + "/authn/passwordpolicy"
-		otel, otelSDK          = "go.opentelemetry.io/", "go.opentelemetry.io/otel/sdk"
+		echo4, echo5          = "github.com/labstack/echo/v4", "github.com/labstack/echo/v5"
+		gommon                = "github.com/labstack/gommon/"
+		gorm, pgx, redis      = "gorm.io/", "github.com/jackc/", "github.com/redis/"
+		jwt, oauth2, oidc     = "github.com/golang-jwt/", "golang.org/x/oauth2", "github.com/coreos/go-oidc/"
+		gomail, otter, zxcvbn = "github.com/wneessen/", "github.com/maypok86/otter/", "github.com/ccojocar/"
+		sqlite, drivers       = "modernc.org/", "gorm.io/driver/"
+		policies              = module + "/authn/passwordpolicy"
+		otel, otelSDK         = "go.opentelemetry.io/", "go.opentelemetry.io/otel/sdk"
 	)
-	heavy := []string{otel, echo, gorm, pgx, redis, jwt, oauth2, oidc, gomail, otter, zxcvbn, sqlite, drivers, "github.com/glebarez/", policies}
+	heavy := []string{otel, echo4, echo5, gommon, gorm, pgx, redis, jwt, oauth2, oidc, gomail, otter, zxcvbn, sqlite, drivers, "github.com/glebarez/", policies}
 	for room, may := range map[string][]string{
-		"authn":                         {echo},
-		"authn/linked":                  {echo},
+		"authn":                         nil,
+		"authn/linked":                  nil,
 		"authn/password":                nil,
-		"authn/passwordpolicy":          {echo, policies},
-		"authn/passwordpolicy/breached": {echo, policies},
-		"authn/passwordpolicy/strength": {echo, policies, zxcvbn},
-		"authn/telemetry":               {echo, otel},
-		"authn/usercache":               {echo, otter},
-		"strategies/jwt":                {echo, jwt},
-		"strategies/jwt/jwks":           {echo, jwt},
-		"strategies/database":           {echo},
-		"strategies/redis":              {echo, redis},
-		"backends":                      {echo, jwt},
-		"routes":                        {echo},
-		"routes/pages":                  {echo},
-		"oauth":                         {echo, jwt, oauth2, oidc},
-		"mail":                          {echo},
-		"mail/smtp":                     {echo, gomail},
-		"userdb":                        {echo, gorm},
-		"userdb/notify":                 {echo, gorm, pgx},
+		"authn/passwordpolicy":          {policies},
+		"authn/passwordpolicy/breached": {policies},
+		"authn/passwordpolicy/strength": {policies, zxcvbn},
+		"authn/telemetry":               {otel},
+		"authn/usercache":               {otter},
+		"strategies/jwt":                {jwt},
+		"strategies/jwt/jwks":           {jwt},
+		"strategies/database":           nil,
+		"strategies/redis":              {redis},
+		"backends":                      {jwt},
+		"routes":                        nil,
+		"routes/pages":                  nil,
+		"oauth":                         {jwt, oauth2, oidc},
+		"mail":                          nil,
+		"mail/smtp":                     {gomail},
+		"adapters/echo4":                {echo4, gommon},
+		"adapters/echo5":                {echo5},
+		"adapters/nethttp":              nil,
+		"userdb":                        {gorm},
+		"userdb/notify":                 {gorm, pgx},
 	} {
 		out, err := exec.Command("go", "list", "-deps", module+"/"+room).Output()
 		if err != nil {
@@ -85,6 +90,10 @@ func TestArrowsPointDown(t *testing.T) {
 		"routes/swaggerui":           {"routes"},
 		"routes/openapi":             {"authn", "routes"},
 		"oauth":                      {"authn", "authn/linked", "routes"},
+		"adapters":                   nil,
+		"adapters/echo4":             {"authn", "routes"},
+		"adapters/echo5":             {"authn", "routes"},
+		"adapters/nethttp":           {"authn", "routes"},
 		"mail":                       {"authn"},
 		"mail/smtp":                  {"mail"},
 
@@ -100,8 +109,8 @@ func TestArrowsPointDown(t *testing.T) {
 		if strings.HasPrefix(path, "golang.org/x/crypto/") && dir != "authn/password" {
 			t.Errorf("%s imports %s: every password passes the gate of authn/password", file, path)
 		}
-		if isRoom && strings.HasPrefix(path, "github.com/labstack/") && filepath.Base(file) != "echo.go" {
-			t.Errorf("%s imports %s: Echo's types stay in echo.go", file, path)
+		if strings.HasPrefix(path, "github.com/labstack/") && !strings.HasPrefix(dir, "adapters/") && !strings.HasPrefix(dir, "examples/") && dir != "internal/fronts" {
+			t.Errorf("%s imports %s: Echo's types stay in adapters", file, path)
 		}
 	})
 }

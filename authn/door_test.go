@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -50,25 +49,5 @@ func TestOneDoorForCredentials(t *testing.T) {
 	}
 	if want := []string{"authn/refresh.go"}; !slices.Equal(grants, want) {
 		t.Errorf("RefreshBackend.Grant is used in %v, want %v", grants, want)
-	}
-}
-
-// TestEchoStaysInItsGlue holds that nothing but echo.go knows Echo, but for the
-// programs that people start from.
-func TestEchoStaysInItsGlue(t *testing.T) {
-	glue := map[string]bool{}
-	forEachImport(t, func(file, path string) {
-		if strings.HasPrefix(path, "github.com/labstack/") && !strings.HasPrefix(file, "examples/") {
-			glue[file] = true
-		}
-	})
-	for _, want := range []string{"authn/echo.go", "routes/echo.go"} {
-		if !glue[want] {
-			t.Errorf("%s doesn't import Echo: does the test look?", want)
-		}
-		delete(glue, want)
-	}
-	for file := range glue {
-		t.Errorf("%s imports Echo", file)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 )
@@ -56,10 +57,10 @@ func ExampleUsers_CurrentUser() {
 
 	e := echo.New()
 	e.HideBanner = true
-	e.GET("/hello", active.Handle(func(c echo.Context, u *member) error {
+	e.GET("/hello", echo4.Handle(active, func(c echo.Context, u *member) error {
 		return c.String(http.StatusOK, "hello "+u.ID)
 	}))
-	e.GET("/news", perhaps.Handle(func(c echo.Context, u *member) error {
+	e.GET("/news", echo4.Handle(perhaps, func(c echo.Context, u *member) error {
 		if u == nil {
 			return c.String(http.StatusOK, "news for everybody")
 		}
@@ -84,9 +85,9 @@ func ExampleGuard_Require() {
 	})
 	e := echo.New()
 	e.GET("/drafts", func(c echo.Context) error {
-		u, _ := editor.User(c)
+		u, _ := echo4.User(editor, c)
 		return c.String(http.StatusOK, "drafts of "+u.ID)
-	}, editor.Middleware)
+	}, echo4.Middleware(editor))
 	visit(e, "/drafts", "ann")
 	visit(e, "/drafts", "bob")
 	// Output:

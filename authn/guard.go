@@ -81,9 +81,8 @@ func Only(backends ...string) Rule {
 // once with [Users.CurrentUser] and use it for many routes; it is immutable
 // and safe for concurrent use.
 //
-// In Echo it is a middleware ([Guard.Middleware]), a wrapper of handlers that
-// get the user as a parameter ([Guard.Handle]), or is asked from within
-// ([Guard.User]). Elsewhere, [Guard.Check] is all of it.
+// [Guard.Check] is all of it. Packages in adapters make it a middleware, and a
+// wrapper of handlers that get the user as a parameter.
 type Guard[U User] struct {
 	users    *Users[U]
 	backends []Backend

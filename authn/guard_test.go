@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/echo-users/echo-users/authn"
 )
 
@@ -225,40 +223,5 @@ func TestGuardsThatCouldLetNobodyInPanic(t *testing.T) {
 			}()
 			f()
 		}()
-	}
-}
-
-func TestEchoGlue(t *testing.T) {
-	users := newGuards(t, newSouls())
-	active, perhaps := users.CurrentUser(authn.Active), users.CurrentUser(authn.Active, authn.Optional)
-	e := echo.New() // with Echo's own error handler
-	e.GET("/handle", active.Handle(func(c echo.Context, u *soul) error {
-		again, ok := active.User(c)
-		return c.String(200, fmt.Sprint(u.id, again == u, ok))
-	}))
-	e.GET("/perhaps", perhaps.Handle(func(c echo.Context, u *soul) error { return c.String(200, fmt.Sprint(u == nil)) }))
-	e.Group("/group", active.Middleware).GET("", func(c echo.Context) error {
-		u, _ := active.User(c)
-		return c.String(200, u.id)
-	})
-	for _, c := range []struct{ path, id, want string }{
-		{"/handle", "plain", "200 plaintrue true"},
-		{"/handle", "", `401 {"detail":"Unauthorized"}`},
-		{"/group", "plain", "200 plain"},
-		{"/group", "inactive", `401 {"detail":"Unauthorized"}`},
-		{"/group", "away", `503 {"detail":"Service Unavailable"}`},
-		{"/perhaps", "", "200 true"},
-		{"/perhaps", "plain", "200 false"},
-	} {
-		r := request("first", c.id)
-		r.URL.Path = c.path
-		w := httptest.NewRecorder()
-		e.ServeHTTP(w, r)
-		if got := fmt.Sprint(w.Code, " ", strings.TrimSpace(w.Body.String())); got != c.want {
-			t.Errorf("%s as %q: %s", c.path, c.id, got)
-		}
-		if w.Code >= 400 && w.Code < 500 && w.Header().Get("WWW-Authenticate") == "" {
-			t.Errorf("%s: no challenge", c.path)
-		}
 	}
 }

@@ -91,13 +91,16 @@ func WriteError(w http.ResponseWriter, err error) {
 		answer = AsHTTPError(err)
 		body = []byte(`{"detail":"Internal Server Error"}`)
 	}
-	answer.setHeader(w.Header())
+	answer.SetHeader(w.Header())
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(answer.Status)
 	_, _ = w.Write(body) // a client that is gone needs no answer
 }
 
-func (e *HTTPError) setHeader(header http.Header) {
+// SetHeader adds the answer's header fields to a response's, and forbids to store
+// it; none is there twice, however often an error passes here. It is for adapters
+// of frameworks that write the body themselves.
+func (e *HTTPError) SetHeader(header http.Header) {
 	for name, values := range e.Header {
 		for _, value := range values {
 			if !slices.Contains(header[name], value) { // an error handler may write it again

@@ -28,7 +28,7 @@ func (s *Subject) AuthAccount() *Account { return &s.account }
 // let nobody in. It logs nobody in; don't mount routes of its own.
 //
 //	services, err := authn.NewVerifier(authn.Config{}, partner)
-//	e.GET("/orders", services.CurrentUser(authn.Active).Handle(orders))
+//	e.GET("/orders", echo4.Handle(services.CurrentUser(authn.Active), orders))
 func NewVerifier(cfg Config, backends ...Backend) (*Users[*Subject], error) {
 	verifying := make([]Backend, len(backends))
 	for i, b := range backends {

@@ -369,11 +369,11 @@ func TestTwoGuardsFindOneUser(t *testing.T) {
 	r.Header.Set("Cookie", stolen)
 	group := users.CurrentUser(authn.Active, authn.Only("jwt"), authn.Fresh(time.Minute))
 	route := users.CurrentUser(authn.Active)
-	_, r, err = group.Check(r) // e.Group("/payments", group.Middleware)
+	_, r, err = group.Check(r) // e.Group("/payments", echo4.Middleware(group))
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, _, err := route.Check(r) // .POST("", route.Handle(pay))
+	u, _, err := route.Check(r) // .POST("", echo4.Handle(route, pay))
 	if err == nil && u.ID != thief.ID {
 		t.Errorf("the group let %s in, and the handler acts for %s", thief.Email, u.Email)
 	}

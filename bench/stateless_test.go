@@ -16,6 +16,7 @@ import (
 	gojwt "github.com/golang-jwt/jwt/v5"
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/internal/testdb"
@@ -84,8 +85,8 @@ func guarded[U authn.User](b testing.TB, store authn.Store[U], cfg authn.Config,
 		b.Fatal(err)
 	}
 	guard := users.CurrentUser(authn.Active)
-	return serve(guard.Middleware, func(c echo.Context) string {
-		u, _ := guard.User(c)
+	return serve(echo4.Middleware(guard), func(c echo.Context) string {
+		u, _ := echo4.User(guard, c)
 		return u.AuthID()
 	})
 }

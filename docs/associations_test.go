@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/internal/testdb"
@@ -65,7 +66,7 @@ func TestTheGuardsUserHasATeam(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := echo.New()
-			e.GET("/team", users.CurrentUser(authn.Active).Handle(showTeam))
+			e.GET("/team", echo4.Handle(users.CurrentUser(authn.Active), showTeam))
 			for email, id := range map[string]*int64{what + "@example.com": &team.ID, what + "-alone@example.com": nil} {
 				u, err := users.Register(t.Context(), email, "correct horse", func(u *TeamMember) error { u.TeamID = id; return nil })
 				if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/routes"
@@ -104,8 +105,8 @@ func TestTheAuditPage(t *testing.T) {
 		t.Error(err)
 	}
 	e := echo.New()
-	factory.All().Mount(e)
-	e.POST("/keys", users.CurrentUser(authn.Active).Handle(makeKey(users)))
+	echo4.Mount(e, factory.All())
+	e.POST("/keys", echo4.Handle(users.CurrentUser(authn.Active), makeKey(users)))
 	if err := errors.Join(importAnn(t.Context(), db, users), makeSuperuser(t.Context(), users, "root@example.com", "correct horse")); err != nil {
 		t.Fatal(err)
 	}

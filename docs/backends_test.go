@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/backends"
@@ -85,9 +86,9 @@ func Example_singleRouters() {
 	if err != nil {
 		panic(err)
 	}
-	factory.Auth("jwt").Mount(e.Group("/v1/session"))
-	factory.Register().Mount(e.Group("/v1"))
-	factory.Users().Mount(e.Group("/v1/people"))
+	echo4.Mount(e.Group("/v1/session"), factory.Auth("jwt"))
+	echo4.Mount(e.Group("/v1"), factory.Register())
+	echo4.Mount(e.Group("/v1/people"), factory.Users())
 
 	fmt.Println(e.Reverse("auth:jwt.login"), e.Reverse("users:user", 7))
 	// Output: /v1/session/login /v1/people/7
@@ -97,4 +98,4 @@ func secret() []byte {
 	return []byte(hex.EncodeToString([]byte(rand.Text())))
 }
 
-var _ echo.HTTPErrorHandler = routes.ErrorHandler
+var _ echo.HTTPErrorHandler = echo4.ErrorHandler

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/backends"
@@ -56,8 +57,8 @@ func TestPreflights(t *testing.T) {
 		if withCORS {
 			allowSibling(e)
 		}
-		routes.Mount(e, users)
-		e.PATCH("/profile", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, users.CurrentUser(authn.Active).Middleware)
+		echo4.Mount(e, routes.All(users))
+		e.PATCH("/profile", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, echo4.Middleware(users.CurrentUser(authn.Active)))
 		r := httptest.NewRequest(method, path, nil)
 		r.Header.Set("Origin", "https://app.example.com")
 		r.Header.Set("Access-Control-Request-Method", http.MethodPatch)

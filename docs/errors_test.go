@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/routes"
 )
@@ -24,7 +25,7 @@ func writeProblem(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	answer := routes.AsHTTPError(err)
+	answer := echo4.AsHTTPError(err)
 	if answer.Status >= http.StatusInternalServerError {
 		c.Logger().Error(err) // never a password or a token
 	}
@@ -43,8 +44,8 @@ func TestProblems(t *testing.T) {
 	users := newAppUsers(t)
 	e := echo.New()
 	e.HTTPErrorHandler = writeProblem
-	routes.Mount(e, users)
-	e.GET("/hello", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, users.CurrentUser(authn.Active).Middleware)
+	echo4.Mount(e, routes.All(users))
+	e.GET("/hello", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, echo4.Middleware(users.CurrentUser(authn.Active)))
 	for what, c := range map[string]struct {
 		got  string
 		want []string

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
@@ -33,8 +34,8 @@ func newUsers(ctx context.Context, db *gorm.DB, secret []byte) (*authn.Users[*Ap
 
 func newServer(users *authn.Users[*AppUser]) *echo.Echo {
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	routes.Mount(e, users)
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, routes.All(users))
 	return e
 }
 

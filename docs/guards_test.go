@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 )
 
@@ -19,19 +20,19 @@ func Example_guards() {
 	perhaps := users.CurrentUser(authn.Active, authn.Optional)
 
 	// The handler gets the user as a parameter.
-	e.GET("/hello", active.Handle(func(c echo.Context, u *AppUser) error {
+	e.GET("/hello", echo4.Handle(active, func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Hello, "+u.Email)
 	}))
 
 	// Or a whole group is guarded, and a handler asks for the user.
-	group := e.Group("/admin", admin.Middleware)
+	group := e.Group("/admin", echo4.Middleware(admin))
 	group.GET("/report", func(c echo.Context) error {
-		u, _ := admin.User(c) // never nil behind admin.Middleware
+		u, _ := echo4.User(admin, c) // never nil behind echo4.Middleware(admin)
 		return c.String(http.StatusOK, "Report for "+u.Email)
 	})
 
 	// Behind an optional guard the user may be nil.
-	e.GET("/", perhaps.Handle(func(c echo.Context, u *AppUser) error {
+	e.GET("/", echo4.Handle(perhaps, func(c echo.Context, u *AppUser) error {
 		if u == nil {
 			return c.String(http.StatusOK, "Hello, stranger")
 		}
@@ -54,7 +55,7 @@ func Example_ownRule() {
 		}
 		return nil
 	})
-	e.PUT("/articles/:id", editor.Handle(saveArticle))
+	e.PUT("/articles/:id", echo4.Handle(editor, saveArticle))
 
 	reachable := users.CurrentUser(authn.Active).Require(func(u *AppUser) error {
 		if u.Phone == nil {
@@ -62,7 +63,7 @@ func Example_ownRule() {
 		}
 		return nil
 	})
-	e.PUT("/orders/:id", reachable.Handle(saveArticle))
+	e.PUT("/orders/:id", echo4.Handle(reachable, saveArticle))
 
 	fmt.Println(len(e.Routes()) > 0)
 	// Output: true

@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/internal/testdb"
@@ -41,7 +42,7 @@ func useMails(users *authn.Users[*AppUser], mailer mail.Mailer) error {
 }
 
 func below(e *echo.Echo, users *authn.Users[*AppUser], mailer mail.Mailer) (*mail.Mails[*AppUser], error) {
-	pages.Mount(e.Group("/app"), users)
+	echo4.Mount(e.Group("/app"), pages.Routes(users))
 	return mail.New(users, mailer, "https://example.com/app", mail.Config[*AppUser]{})
 }
 
@@ -50,7 +51,7 @@ func ownPages(e *echo.Echo, users *authn.Users[*AppUser], templates fs.FS) error
 	if err != nil {
 		return err
 	}
-	list.Mount(e)
+	echo4.Mount(e, list)
 	return nil
 }
 
@@ -92,7 +93,7 @@ func TestMailsAndPagesOfThePage(t *testing.T) {
 		use  func(e *echo.Echo, users *authn.Users[*AppUser], box mailbox) error
 	}{
 		"root": {"https://app.example.com/verify?token=", func(e *echo.Echo, users *authn.Users[*AppUser], box mailbox) error {
-			pages.Mount(e, users)
+			echo4.Mount(e, pages.Routes(users))
 			return useMails(users, box)
 		}},
 		"below a path": {"https://example.com/app/verify?token=", func(e *echo.Echo, users *authn.Users[*AppUser], box mailbox) error {

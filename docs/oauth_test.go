@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/oauth2"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/linked"
 	"github.com/echo-users/echo-users/oauth"
@@ -48,8 +49,8 @@ func signInWith(ctx context.Context, e *echo.Echo, store *userdb.Store[AppUser, 
 	if err != nil {
 		return err
 	}
-	factory.All().Mount(e)
-	signIn.Routes().Mount(e)
+	echo4.Mount(e, factory.All())
+	echo4.Mount(e, signIn.Routes())
 	return nil
 }
 
@@ -309,7 +310,7 @@ func TestSignInOnThisMachine(t *testing.T) {
 		t.Error(err)
 	}
 	e := echo.New()
-	signIn.Routes().Mount(e)
+	echo4.Mount(e, signIn.Routes())
 	w := serve(e, request(http.MethodGet, "/auth/github/authorize", ""))
 	if !strings.Contains(w.Body.String(), "localhost%3A8000%2Fauth%2Fgithub%2Fcallback") || strings.Contains(w.Header().Get("Set-Cookie"), "Secure") {
 		t.Error(w.Body, w.Header())
@@ -323,7 +324,7 @@ func TestCallbackOfAFrontEnd(t *testing.T) {
 	gitHub.CallbackURL, gitHub.AssociateURL = "https://app.example.com/signed-in", "https://app.example.com/linked"
 	signIn, _ := newSignIn(t, oauth.Config{PublicURL: "https://api.example.com"}, gitHub)
 	e := echo.New()
-	signIn.Routes().Mount(e)
+	echo4.Mount(e, signIn.Routes())
 	w := serve(e, request(http.MethodGet, "/auth/github/authorize", ""))
 	if !strings.Contains(w.Body.String(), "redirect_uri=https%3A%2F%2Fapp.example.com%2Fsigned-in") {
 		t.Error(w.Body)

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 	swaggest "github.com/swaggest/openapi-go"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/routes/openapi"
@@ -19,7 +20,7 @@ func mountDocumented(e *echo.Echo, users *authn.Users[*AppUser]) error {
 	if err != nil {
 		return err
 	}
-	factory.All().Mount(e)
+	echo4.Mount(e, factory.All())
 	doc, err := openapi.New(factory, openapi.Config{Title: "Shop"})
 	if err != nil {
 		return err
@@ -27,8 +28,8 @@ func mountDocumented(e *echo.Echo, users *authn.Users[*AppUser]) error {
 	if err := mountOrders(e, users, doc); err != nil {
 		return err
 	}
-	doc.Routes().Mount(e) // /openapi.json
-	swaggerui.Mount(e)    // /docs
+	echo4.Mount(e, doc.Routes())       // /openapi.json
+	echo4.Mount(e, swaggerui.Routes()) // /docs
 	return nil
 }
 
@@ -45,7 +46,7 @@ type OrderPath struct {
 
 func mountOrders(e *echo.Echo, users *authn.Users[*AppUser], doc *openapi.Document) error {
 	active := users.CurrentUser(authn.Active)
-	e.GET("/orders/:id", active.Handle(showOrder))
+	e.GET("/orders/:id", echo4.Handle(active, showOrder))
 
 	op, err := doc.Operation(http.MethodGet, "/orders/{id}", active)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/authn/passwordpolicy"
@@ -60,7 +61,7 @@ func TestReasonsOfThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := echo.New()
-	routes.Mount(e, users)
+	echo4.Mount(e, routes.All(users))
 	page := read(t, "passwords.md")
 	reasons := map[string]bool{}
 	for _, password := range []string{"dragon", "12312312", "Summer2026!", "Violets-2026", "acmeshop"} {

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/userdb"
@@ -46,7 +47,7 @@ func TestHello(t *testing.T) {
 	}
 
 	e := echo.New() // or your own function that makes the server of users
-	e.GET("/hello", users.CurrentUser(authn.Active).Handle(func(c echo.Context, u *AppUser) error {
+	e.GET("/hello", echo4.Handle(users.CurrentUser(authn.Active), func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Hello, "+u.FirstName)
 	}))
 	w := httptest.NewRecorder()

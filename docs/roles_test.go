@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/backends"
@@ -23,7 +24,7 @@ func mayEdit(u *AppUser) error {
 
 func mountArticles(e *echo.Echo, users *authn.Users[*AppUser]) {
 	editor := users.CurrentUser(authn.Active, authn.Verified).Require(mayEdit)
-	e.PUT("/articles/:id", editor.Handle(saveArticle))
+	e.PUT("/articles/:id", echo4.Handle(editor, saveArticle))
 }
 
 // RoleClaims is what a token says beside whose it is.
@@ -61,7 +62,7 @@ func TestRolesAndClaims(t *testing.T) {
 	}
 	e := echo.New()
 	mountArticles(e, users)
-	e.GET("/claims", users.CurrentUser(authn.Active).Handle(showClaims))
+	e.GET("/claims", echo4.Handle(users.CurrentUser(authn.Active), showClaims))
 	for role, want := range map[Role]int{"editor": http.StatusNoContent, "reader": http.StatusForbidden} {
 		u, err := users.Register(t.Context(), string(role)+"@example.com", "correct horse", func(u *AppUser) error {
 			u.Role, u.IsVerified = role, true

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 )
 
@@ -21,7 +22,7 @@ func allowApplication(e *echo.Echo) {
 func TestAnApplicationOfAnotherSite(t *testing.T) {
 	users, e := newApp()
 	allowApplication(e)
-	e.GET("/hello", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, users.CurrentUser(authn.Active).Middleware)
+	e.GET("/hello", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, echo4.Middleware(users.CurrentUser(authn.Active)))
 
 	preflight := request(http.MethodOptions, "/hello", "")
 	preflight.Header.Set("Origin", "https://app.example.org")

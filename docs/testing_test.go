@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/authn/password"
@@ -28,9 +29,9 @@ func newShop(db *gorm.DB, cfg authn.Config, list ...authn.Backend) (*echo.Echo, 
 		return nil, nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	routes.Mount(e, users)
-	e.GET("/orders", users.CurrentUser(authn.Active, authn.Verified).Handle(func(c echo.Context, u *AppUser) error {
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, routes.All(users))
+	e.GET("/orders", echo4.Handle(users.CurrentUser(authn.Active, authn.Verified), func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Orders of "+u.Email)
 	}))
 	return e, users, store.Migrate(db.Statement.Context)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/authn/usercache"
@@ -35,7 +36,7 @@ func TestCachedUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := echo.New()
-	e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, users.CurrentUser(authn.Active).Middleware)
+	e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, echo4.Middleware(users.CurrentUser(authn.Active)))
 	get := func() int { return serve(e, authntest.As(request("GET", "/", ""), u)).Code }
 	if a, b := get(), get(); a != 204 || b != 204 {
 		t.Fatal(a, b)

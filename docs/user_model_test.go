@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/userdb"
@@ -104,7 +105,7 @@ func mountRoutes(e *echo.Echo, users *authn.Users[*AppUser]) error {
 	if err != nil {
 		return err
 	}
-	factory.All().Mount(e) // instead of routes.Mount(e, users)
+	echo4.Mount(e, factory.All()) // instead of echo4.Mount(e, routes.All(users))
 	return nil
 }
 

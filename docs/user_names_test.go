@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/internal/testdb"
@@ -57,7 +58,7 @@ func mountPlayers(e *echo.Echo, store *userdb.Store[Player, *Player], users *aut
 	if err != nil {
 		return err
 	}
-	factory.All().Mount(e)
+	echo4.Mount(e, factory.All())
 	return nil
 }
 

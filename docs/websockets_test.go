@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/strategies/jwt"
@@ -61,7 +62,7 @@ func stillIn[U authn.User](ctx context.Context, guard *authn.Guard[U], r *http.R
 }
 
 func chat(guard *authn.Guard[*AppUser], every time.Duration) echo.HandlerFunc {
-	return guard.Handle(func(c echo.Context, u *AppUser) error {
+	return echo4.Handle(guard, func(c echo.Context, u *AppUser) error {
 		conn, err := websocket.Accept(c.Response(), c.Request(), &websocket.AcceptOptions{Subprotocols: []string{"chat"}})
 		if err != nil {
 			return nil // Accept has answered
@@ -85,7 +86,7 @@ func chat(guard *authn.Guard[*AppUser], every time.Duration) echo.HandlerFunc {
 }
 
 func ticks(guard *authn.Guard[*AppUser], every time.Duration) echo.HandlerFunc {
-	return guard.Handle(func(c echo.Context, u *AppUser) error {
+	return echo4.Handle(guard, func(c echo.Context, u *AppUser) error {
 		c.Response().Header().Set(echo.HeaderContentType, "text/event-stream")
 		c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 		ctx, cancel := context.WithCancel(c.Request().Context())

@@ -5,7 +5,7 @@
 //	signIn, err := oauth.New(factory, accounts, oauth.Config{
 //		PublicURL: "https://app.example.com", Keys: keys,
 //	}, oauth.Google(oauth.Client{ID: id, Secret: secret}))
-//	signIn.Routes().Mount(e)
+//	echo4.Mount(e, signIn.Routes())
 //
 // Each flow is an authorization code with PKCE (RFC 7636, S256), and a state
 // that is good once, in one browser, for one provider, and for a log-in or the

@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/authn/linked"
@@ -85,8 +86,8 @@ func newSite(t *testing.T, change func(cfg *oauth.Config), providers ...oauth.Pr
 		t.Fatal(err)
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	factory.All().Mount(e)
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, factory.All())
 	e.GET("/app", func(c echo.Context) error { return c.String(http.StatusOK, "the application") })
 	s.Server = httptest.NewTLSServer(e)
 	t.Cleanup(s.Close)
@@ -98,7 +99,7 @@ func newSite(t *testing.T, change func(cfg *oauth.Config), providers ...oauth.Pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	signIn.Routes().Mount(e)
+	echo4.Mount(e, signIn.Routes())
 	s.accounts = signIn.Accounts()
 	return s
 }

@@ -9,17 +9,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/password"
 	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/internal/fronts"
 	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/strategies/jwt"
@@ -60,6 +61,39 @@ func newSite(t *testing.T, db *gorm.DB) *site {
 	return serveSite(t, db, authn.Config{}, routes.Config[*userdb.User]{Limits: routes.Limits{Skip: true}}, list...)
 }
 
+// each runs a test over every front on SQLite, and over the first of them on
+// every other database, too.
+func each(t *testing.T, f func(t *testing.T, db *gorm.DB)) {
+	t.Helper()
+	for i, name := range fronts.Names {
+		t.Run(name, func(t *testing.T) {
+			if i == 0 {
+				testdb.Each(t, f)
+			} else {
+				f(t, testdb.SQLite(t))
+			}
+		})
+	}
+}
+
+// overFront serves routes over the front that the test's name names: the first
+// one outside of each.
+func overFront(t *testing.T, lists ...routes.List) fronts.Front {
+	t.Helper()
+	name := fronts.Names[0]
+	for segment := range strings.SplitSeq(t.Name(), "/") {
+		if slices.Contains(fronts.Names, segment) {
+			name = segment
+		}
+	}
+	front, err := fronts.New(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front.Mount(lists...)
+	return front
+}
+
 // serveSite serves all routes over a database that it migrates, with a cheap
 // hasher.
 func serveSite(t *testing.T, db *gorm.DB, cfg authn.Config, routing routes.Config[*userdb.User], list ...authn.Backend) *site {
@@ -82,10 +116,7 @@ func serveSite(t *testing.T, db *gorm.DB, cfg authn.Config, routing routes.Confi
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	factory.All().Mount(e)
-	server := httptest.NewServer(e)
+	server := httptest.NewServer(overFront(t, factory.All()))
 	t.Cleanup(server.Close)
 	return &site{t, server.URL, users, hasher}
 }
@@ -190,7 +221,7 @@ func (s *site) wants(what string, got reply, status int, body string) {
 var yes, no = true, false
 
 func TestLoginContract(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newSite(t, db)
 		id := s.register("King.Arthur@Camelot.example.com")
 		s.set(s.register("mordred@camelot.example.com"), authn.Update[*userdb.User]{IsActive: &no})
@@ -230,7 +261,7 @@ func TestLoginContract(t *testing.T) {
 }
 
 func TestRegisterContract(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newSite(t, db)
 		got := s.json("POST", "/auth/register", `{"email":" Bors@CAMELOT.example.com","password":"secret","id":"x","is_active":false,
 			"is_superuser":true,"IS_SUPERUSER":true,"is_verified":true,"hashed_password":"x","other":[1]}`, "")
@@ -271,7 +302,7 @@ func TestRegisterContract(t *testing.T) {
 }
 
 func TestUsersContract(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newSite(t, db)
 		ann, root := s.register("ann@example.com"), s.register("root@example.com")
 		s.set(root, authn.Update[*userdb.User]{IsSuperuser: &yes})
@@ -330,7 +361,7 @@ func TestUsersContract(t *testing.T) {
 }
 
 func TestFiftyRegistrationsAtOnce(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newSite(t, db)
 		var group sync.WaitGroup
 		replies := make(chan reply, 50)

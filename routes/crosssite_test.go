@@ -38,7 +38,7 @@ func (s *site) cookie(email, password string, headers ...string) string {
 }
 
 func TestCookieLogsInAndOut(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newMailSite(t, db, testdb.Secrets{}, noLimits)
 		s.register("ann@example.com")
 		cookie := s.cookie("ann@example.com", "secret")

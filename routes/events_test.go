@@ -232,7 +232,7 @@ func (s *eventSite) mailed() string {
 }
 
 func TestEveryKindOfEvent(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newEventSite(t, db, routes.Limits{Skip: true})
 		s.user("root", authn.Update[*userdb.User]{IsSuperuser: &yes})
 		s.user("gone", authn.Update[*userdb.User]{IsActive: &no})
@@ -412,7 +412,7 @@ func TestEventsOfLimits(t *testing.T) {
 
 // What a transaction has undone is told nobody, and what it has done, afterwards.
 func TestEventsOfTransactions(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newEventSite(t, db, routes.Limits{Skip: true})
 		store, err := userdb.New[userdb.User](db)
 		if err != nil {
@@ -521,7 +521,7 @@ func (s *eventSite) read(path, token string) (reply, []routes.EventRead) {
 }
 
 func TestEventRoutes(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newEventSite(t, db, routes.Limits{Skip: true})
 		s.user("root", authn.Update[*userdb.User]{IsSuperuser: &yes})
 		ann := s.user("ann", authn.Update[*userdb.User]{})

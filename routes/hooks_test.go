@@ -13,7 +13,6 @@ import (
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
-	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/userdb"
 )
@@ -26,7 +25,7 @@ type profile struct {
 
 // A registration and the application's own rows come together or not at all.
 func TestRegistrationSharesItsTransaction(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newSite(t, db)
 		if err := db.AutoMigrate(&profile{}); err != nil {
 			t.Fatal(err)
@@ -92,7 +91,7 @@ func newKeeping(t *testing.T, db *gorm.DB) (*userdb.Store[userdb.User, *userdb.U
 
 // What the outbox of the users' database keeps is part of the change.
 func TestNoticesArePartOfTheChange(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		outbox, err := userdb.NewOutbox(db)
 		if err != nil {
 			t.Fatal(err)
@@ -147,7 +146,7 @@ func TestNoticesArePartOfTheChange(t *testing.T) {
 
 // A welcome comes to be with its user, and outlives the process.
 func TestWelcomesArePartOfTheRegistration(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		clock := authntest.NewClock(time.Now())
 		store, outbox := newKeeping(t, db)
 		verify, err := jwt.NewVerifyTokens(jwt.Secret(verifySecret), jwt.MailedConfig{Now: clock.Now})
@@ -210,7 +209,7 @@ func TestWelcomesArePartOfTheRegistration(t *testing.T) {
 
 // What is being sent is nobody else's to send.
 func TestMailsBeingSentAreNotDue(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		store, outbox := newKeeping(t, db)
 		users, err := authn.New(store, authn.Config{Outbox: outbox}, authntest.Impersonator{})
 		if err != nil {
@@ -252,7 +251,7 @@ func TestMailsBeingSentAreNotDue(t *testing.T) {
 // A notice of what a caller's transaction rolled back doesn't go out; one of
 // what it committed does.
 func TestNoticesWithinACallersTransaction(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		outbox, err := userdb.NewOutbox(db)
 		if err != nil {
 			t.Fatal(err)

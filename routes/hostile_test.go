@@ -99,7 +99,7 @@ func snapshot(t *testing.T, db *gorm.DB) []string {
 
 // No input makes a route fail, repeats a secret, or stores what was refused.
 func TestHostileInput(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newMailSite(t, db, testdb.Secrets{}, noLimits)
 		s.register("ann@example.com")
 		admin := s.register("admin@example.com")

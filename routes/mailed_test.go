@@ -142,7 +142,7 @@ const (
 )
 
 func TestVerify(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newMailSite(t, db, testdb.Secrets{}, noLimits)
 		const ask = "/auth/request-verify-token"
 		s.register("Ann@example.com")
@@ -193,7 +193,7 @@ func TestVerify(t *testing.T) {
 }
 
 func TestResetPassword(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newMailSite(t, db, testdb.Secrets{}, noLimits)
 		s.users.Use(authn.Hooks[*userdb.User]{CheckPassword: func(_ context.Context, u *userdb.User, password string) error {
 			if password == u.Email {
@@ -285,7 +285,7 @@ func (s *mailSite) rehash(db *gorm.DB, email, password string) string {
 
 // A token is spent once, whoever is first.
 func TestMailedTokensAreSpentOnce(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newMailSite(t, db, testdb.Secrets{}, noLimits)
 		const ann, attempts = "ann@example.com", 50
 		s.register(ann)

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/authn/password"
@@ -58,9 +56,7 @@ func TestWhatIsAwayIs503(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := echo.New()
-		routes.Mount(e, users)
-		server := httptest.NewServer(e)
+		server := httptest.NewServer(overFront(t, routes.All(users)))
 		t.Cleanup(server.Close)
 		s := &site{T: t, url: server.URL}
 		for flow, got := range map[string]reply{

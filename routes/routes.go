@@ -87,7 +87,10 @@ type Route struct {
 	Operation *Operation
 }
 
-// List is routes to be mounted together.
+// List is routes to be mounted together, by an adapter's Mount: see package
+// [adapters].
+//
+// [adapters]: https://pkg.go.dev/github.com/echo-users/echo-users/adapters
 type List []Route
 
 // prefixed returns the routes under a prefix.
@@ -167,6 +170,16 @@ func New[U authn.User](users *authn.Users[U], cfg Config[U]) (*Factory[U], error
 		f.fresh = users.CurrentUser(authn.Active, f.usersRules(authn.Fresh(age))...)
 	}
 	return f, nil
+}
+
+// All returns every route of the users with the contract's defaults. For
+// anything else make a factory with [New].
+func All[U authn.User](users *authn.Users[U]) List {
+	factory, err := New(users, Config[U]{})
+	if err != nil {
+		panic(err) // no users
+	}
+	return factory.All()
 }
 
 // Manager returns the manager whose routes they are.

@@ -9,14 +9,13 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
-	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/userdb"
 )
 
 // A request that was begun with a credential and ends after it died changes
 // nothing.
 func TestSlowBodiesActWithWhatIsValidAtTheirEnd(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newSite(t, db)
 		id := s.register("ann@example.com")
 		adminID := s.register("admin@example.com")
@@ -56,7 +55,7 @@ func TestSlowBodiesActWithWhatIsValidAtTheirEnd(t *testing.T) {
 
 // An update asks again, after the hash, whether its asker still may.
 func TestUpdatesAskAgain(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
+	each(t, func(t *testing.T, db *gorm.DB) {
 		s := newSite(t, db)
 		id, adminID := s.register("ann@example.com"), s.register("admin@example.com")
 		s.set(adminID, authn.Update[*userdb.User]{IsSuperuser: &yes})

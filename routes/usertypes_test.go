@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/password"
 	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/internal/fronts"
 	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/strategies/jwt"
@@ -128,7 +128,7 @@ type patronSignUp struct {
 func mountUsers[T any, U interface {
 	*T
 	authn.User
-}](t *testing.T, e *echo.Echo, db *gorm.DB, cfg routes.Config[U]) *authn.Users[U] {
+}](t *testing.T, front fronts.Front, db *gorm.DB, cfg routes.Config[U]) *authn.Users[U] {
 	t.Helper()
 	store, err := userdb.New[T, U](db)
 	if err != nil {
@@ -149,19 +149,19 @@ func mountUsers[T any, U interface {
 	if err != nil {
 		t.Fatal(err)
 	}
-	factory.All().Mount(e)
+	front.Mount(factory.All())
 	return users
 }
 
 func TestTwoUserTypesInOneProgram(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db *gorm.DB) {
-		e := echo.New()
-		artists := mountUsers[artist](t, e, db, artistConfig())
-		mountUsers[patron](t, e, db, routes.Config[*patron]{
+	each(t, func(t *testing.T, db *gorm.DB) {
+		front := overFront(t)
+		artists := mountUsers[artist](t, front, db, artistConfig())
+		mountUsers[patron](t, front, db, routes.Config[*patron]{
 			AuthPrefix: "/patrons/auth", UsersPrefix: "/patrons",
 			Register: routes.Input(func(in patronSignUp, u *patron) error { u.Company = in.Company; return nil }),
 		})
-		server := httptest.NewServer(e)
+		server := httptest.NewServer(front)
 		t.Cleanup(server.Close)
 		s := &site{T: t, url: server.URL}
 		login := func(at string) string {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/authn/command"
@@ -79,8 +80,8 @@ func newSite(t *testing.T) *site {
 	s.check(err)
 
 	e := echo.New()
-	routes.Mount(e, s.users)
-	pages.Mount(e, s.users)
+	echo4.Mount(e, routes.All(s.users))
+	echo4.Mount(e, pages.Routes(s.users))
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	s.url = server.URL

@@ -23,6 +23,7 @@ import (
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
@@ -92,9 +93,9 @@ func newServer(ctx context.Context, db *gorm.DB, client *goredis.Client) (*echo.
 		return nil, nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	routes.Mount(e, users)
-	e.GET("/hello", users.CurrentUser(authn.Active).Handle(func(c echo.Context, u *user) error {
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, routes.All(users))
+	e.GET("/hello", echo4.Handle(users.CurrentUser(authn.Active), func(c echo.Context, u *user) error {
 		return c.String(http.StatusOK, "Hello, "+u.Email+"!\n")
 	}))
 	e.GET("/ready", ready(db, client))
@@ -111,7 +112,7 @@ func ready(db *gorm.DB, client *goredis.Client) echo.HandlerFunc {
 			err = errors.Join(pool.PingContext(ctx), client.Ping(ctx).Err())
 		}
 		if err != nil {
-			return authn.EchoError(c, fmt.Errorf("%w: %w", authn.ErrUnavailable, err))
+			return echo4.Error(c, fmt.Errorf("%w: %w", authn.ErrUnavailable, err))
 		}
 		return c.NoContent(http.StatusNoContent)
 	}

@@ -15,6 +15,7 @@ import (
 	swaggest "github.com/swaggest/openapi-go"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/linked"
 	"github.com/echo-users/echo-users/backends"
@@ -99,15 +100,15 @@ func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*ser
 		return nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
+	e.HTTPErrorHandler = echo4.ErrorHandler
 	e.Logger.SetOutput(io.Discard) // whoever starts it may read nothing but its first line
-	factory.All().Mount(e)
+	echo4.Mount(e, factory.All())
 	doc, err := openapi.New(factory, openapi.Config{Title: "Contract server"})
 	if err != nil {
 		return nil, err
 	}
-	doc.Routes().Mount(e)
-	swaggerui.Mount(e)
+	echo4.Mount(e, doc.Routes())
+	echo4.Mount(e, swaggerui.Routes())
 	if err := mountProtected(e, doc, users); err != nil {
 		return nil, err
 	}
@@ -247,7 +248,7 @@ func mountProtected[U authn.User](e *echo.Echo, doc *openapi.Document, users *au
 		"superuser": users.CurrentUser(authn.Active, authn.Superuser),
 		"optional":  users.CurrentUser(authn.AnyStatus, authn.Optional),
 	} {
-		e.GET("/protected/"+path, whoami, guard.Middleware)
+		e.GET("/protected/"+path, whoami, echo4.Middleware(guard))
 		op, err := doc.Operation(http.MethodGet, "/protected/"+path, guard)
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 )
 
@@ -73,7 +74,7 @@ func mountTestRoutes[U authn.User](e *echo.Echo, users *authn.Users[U], store au
 		ctx := c.Request().Context()
 		u, err := users.GetByEmail(ctx, in.Email)
 		if err != nil {
-			return authn.EchoError(c, err)
+			return echo4.Error(c, err)
 		}
 		u, err = users.Update(ctx, u.AuthID(), authn.Update[U]{
 			IsActive: in.IsActive, IsVerified: in.IsVerified, IsSuperuser: in.IsSuperuser,
@@ -86,7 +87,7 @@ func mountTestRoutes[U authn.User](e *echo.Echo, users *authn.Users[U], store au
 			})
 		}
 		if err != nil {
-			return authn.EchoError(c, err)
+			return echo4.Error(c, err)
 		}
 		return c.NoContent(http.StatusNoContent)
 	})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/backends"
@@ -61,9 +62,9 @@ func newServer(certificates Certificates) (*echo.Echo, *authn.Users[*authntest.U
 		return nil, nil, err
 	}
 	e := echo.New()
-	e.HideBanner, e.HTTPErrorHandler = true, routes.ErrorHandler
-	routes.Mount(e, users)
-	e.GET("/hello", users.CurrentUser(authn.Active).Handle(func(c echo.Context, u *authntest.User) error {
+	e.HideBanner, e.HTTPErrorHandler = true, echo4.ErrorHandler
+	echo4.Mount(e, routes.All(users))
+	e.GET("/hello", echo4.Handle(users.CurrentUser(authn.Active), func(c echo.Context, u *authntest.User) error {
 		return c.String(http.StatusOK, "Hello, "+u.Email+"\n")
 	}))
 	return e, users, nil

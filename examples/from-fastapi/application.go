@@ -12,6 +12,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/password"
 	"github.com/echo-users/echo-users/backends"
@@ -114,9 +115,9 @@ func newApplication[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) 
 		return nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	factory.All().Mount(e)
-	e.GET("/authenticated-route", users.CurrentUser(authn.Active).Handle(func(c echo.Context, u *AppUser[K]) error {
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, factory.All())
+	e.GET("/authenticated-route", echo4.Handle(users.CurrentUser(authn.Active), func(c echo.Context, u *AppUser[K]) error {
 		return c.JSON(http.StatusOK, map[string]string{"message": "Hello " + u.Email + "!"})
 	}))
 	shutdown := func(ctx context.Context) error { return errors.Join(users.Shutdown(ctx), closeRedis()) }

@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
@@ -45,15 +46,15 @@ func newUsers(ctx context.Context, db *gorm.DB, secret []byte) (*authn.Users[*Ap
 
 func newServer(users *authn.Users[*AppUser]) *echo.Echo {
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	routes.Mount(e, users)
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, routes.All(users))
 	return e
 }
 
 func addRoutes(e *echo.Echo, users *authn.Users[*AppUser]) {
 	active := users.CurrentUser(authn.Active)
 	// The handler gets the user as a parameter.
-	e.GET("/hello", active.Handle(func(c echo.Context, u *AppUser) error {
+	e.GET("/hello", echo4.Handle(active, func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Hello, "+u.Email)
 	}))
 }

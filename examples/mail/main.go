@@ -23,6 +23,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/mail"
@@ -165,9 +166,9 @@ func newServer(users *authn.Users[*AppUser]) (*echo.Echo, error) {
 		return nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	factory.All().Mount(e)
-	pages.Mount(e, users)
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, factory.All())
+	echo4.Mount(e, pages.Routes(users))
 	return e, nil
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/linked"
 	"github.com/echo-users/echo-users/backends"
@@ -156,13 +157,13 @@ func newServer(ctx context.Context, db *gorm.DB, publicURL string, providers []o
 
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = routes.ErrorHandler
-	factory.Auth("web").Mount(e.Group("/auth/web")) // to log out
-	factory.Users().Mount(e.Group("/users"))
-	signIn.Routes().Mount(e)
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e.Group("/auth/web"), factory.Auth("web")) // to log out
+	echo4.Mount(e.Group("/users"), factory.Users())
+	echo4.Mount(e, signIn.Routes())
 
 	anybody := users.CurrentUser(authn.Active, authn.Optional)
-	e.GET("/", anybody.Handle(func(c echo.Context, u *AppUser) error {
+	e.GET("/", echo4.Handle(anybody, func(c echo.Context, u *AppUser) error {
 		page := struct {
 			User      *AppUser
 			Accounts  []linked.Account

@@ -25,6 +25,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
@@ -131,14 +132,14 @@ func newServer(users *authn.Users[*user]) (*echo.Echo, error) {
 	}
 	p := pages{users, factory}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler // logs the causes of 5xx
+	e.HTTPErrorHandler = echo4.ErrorHandler // logs the causes of 5xx
 	e.Use(secureHeaders, middleware.BodyLimit("64K"))
 
 	anybody := users.CurrentUser(authn.Active, authn.Optional)
 	members := users.CurrentUser(authn.Active, authn.RedirectTo("/login"))
-	e.GET("/", anybody.Handle(p.home))
-	e.GET("/members", members.Handle(p.members))
-	e.POST("/password", members.Handle(p.changePassword))
+	e.GET("/", echo4.Handle(anybody, p.home))
+	e.GET("/members", echo4.Handle(members, p.members))
+	e.POST("/password", echo4.Handle(members, p.changePassword))
 
 	e.GET("/login", func(c echo.Context) error { return p.loginPage(c, http.StatusOK, "") })
 	e.POST("/login", p.login)
@@ -246,7 +247,7 @@ func (p pages) changePassword(c echo.Context, u *user) error {
 	case errors.As(err, &weak):
 		return show(c, http.StatusBadRequest, "members.html", member{u.Email, weak.Reason})
 	case err != nil:
-		return authn.EchoError(c, err)
+		return echo4.Error(c, err)
 	}
 	return p.loginPage(c, http.StatusOK, "The password was changed. Please log in with it.") // it voids the cookie
 }
@@ -257,7 +258,7 @@ func (p pages) logout(c echo.Context) error {
 		return c.Redirect(http.StatusSeeOther, "/") // logged out already
 	}
 	if err != nil {
-		return authn.EchoError(c, err)
+		return echo4.Error(c, err)
 	}
 	res.Status = http.StatusSeeOther
 	res.Header.Set("Location", "/")

@@ -24,6 +24,7 @@ import (
 	swaggest "github.com/swaggest/openapi-go"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/command"
 	"github.com/echo-users/echo-users/authn/passwordpolicy"
@@ -92,7 +93,7 @@ func main() {
 	users.Use(mails.Hooks())
 
 	e := echo.New()
-	e.HideBanner, e.HidePort, e.HTTPErrorHandler = true, true, routes.ErrorHandler
+	e.HideBanner, e.HidePort, e.HTTPErrorHandler = true, true, echo4.ErrorHandler
 	e.Server.ReadHeaderTimeout, e.Server.MaxHeaderBytes = 5*time.Second, 32<<10
 	e.Server.ReadTimeout, e.Server.WriteTimeout, e.Server.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
 	profile := routes.Input(func(in Profile, u *AppUser) error { in.FirstName.Apply(&u.FirstName); return nil })
@@ -101,22 +102,22 @@ func main() {
 		Update:   profile,
 		Read:     routes.Output(func(u *AppUser) ProfileRead { return ProfileRead{routes.NewUserRead(u), u.FirstName} }),
 	}))
-	factory.All().Mount(e)
-	pages.Mount(e, users) // where the links in mails lead
+	echo4.Mount(e, factory.All())
+	echo4.Mount(e, pages.Routes(users)) // where the links in mails lead
 
 	active := users.CurrentUser(authn.Active)
-	e.GET("/hello", active.Handle(func(c echo.Context, u *AppUser) error {
+	e.GET("/hello", echo4.Handle(active, func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Hello, "+cmp.Or(u.FirstName, u.Email)+"!\n")
 	}))
 	superuser := users.CurrentUser(authn.Active, authn.Superuser, authn.Only("jwt"))
-	admin := e.Group("/admin", superuser.Middleware)
+	admin := e.Group("/admin", echo4.Middleware(superuser))
 	admin.GET("/hello", func(c echo.Context) error { return c.String(http.StatusOK, "Hello, superuser!\n") })
 
 	doc := must(openapi.New(factory, openapi.Config{Title: "Quickstart"}))
 	describe(doc, "/hello", "Greets who is logged in", active)
 	describe(doc, "/admin/hello", "Greets superusers", superuser)
-	doc.Routes().Mount(e)
-	swaggerui.Mount(e)
+	echo4.Mount(e, doc.Routes())
+	echo4.Mount(e, swaggerui.Routes())
 
 	e.Listener = listener
 	fmt.Printf(welcome, e.Listener.Addr())

@@ -23,6 +23,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
@@ -162,13 +163,13 @@ func newServer(users *authn.Users[*AppUser], events *userdb.Events) (*echo.Echo,
 		return nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	factory.All().Mount(e)
-	e.GET("/hello", users.CurrentUser(authn.Active).Handle(func(c echo.Context, u *AppUser) error {
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, factory.All())
+	e.GET("/hello", echo4.Handle(users.CurrentUser(authn.Active), func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, fmt.Sprintf("Hello, %s!\n", u.Email))
 	}))
 	freshly := users.CurrentUser(authn.Active, authn.Fresh(5*time.Minute))
-	e.POST("/payments", freshly.Handle(func(c echo.Context, u *AppUser) error {
+	e.POST("/payments", echo4.Handle(freshly, func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Paid.\n")
 	}))
 	return e, nil

@@ -19,6 +19,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
@@ -92,9 +93,9 @@ func newServer(ctx context.Context, db *gorm.DB, redisURL string) (*echo.Echo, *
 		return nil, nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	routes.Mount(e, users)
-	e.GET("/hello", users.CurrentUser(authn.Active).Handle(func(c echo.Context, u *AppUser) error {
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, routes.All(users))
+	e.GET("/hello", echo4.Handle(users.CurrentUser(authn.Active), func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Hello, "+u.Email+"!\n")
 	}))
 	return e, users, nil

@@ -28,6 +28,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/telemetry"
 	"github.com/echo-users/echo-users/authn/usercache"
@@ -140,10 +141,10 @@ func newUsers(ctx context.Context, db *gorm.DB, p *providers) (*authn.Users[*App
 func newServer(users *authn.Users[*AppUser]) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = routes.ErrorHandler
-	routes.Mount(e, users)
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, routes.All(users))
 	active := users.CurrentUser(authn.Active)
-	e.GET("/hello", active.Handle(func(c echo.Context, u *AppUser) error {
+	e.GET("/hello", echo4.Handle(active, func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Hello, "+u.Email+"!\n")
 	}))
 	return e

@@ -26,6 +26,7 @@ import (
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/usercache"
 	"github.com/echo-users/echo-users/backends"
@@ -134,15 +135,15 @@ func newNode(ctx context.Context, db *gorm.DB, channel usercache.Channel, secret
 	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = routes.ErrorHandler
-	routes.Mount(e, users)
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, routes.All(users))
 	active := users.CurrentUser(authn.Active)
-	e.GET("/hello", active.Handle(func(c echo.Context, u *AppUser) error {
+	e.GET("/hello", echo4.Handle(active, func(c echo.Context, u *AppUser) error {
 		return c.String(http.StatusOK, "Hello, "+u.Email+"!\n")
 	}))
-	e.POST("/leave", active.Handle(func(c echo.Context, u *AppUser) error {
+	e.POST("/leave", echo4.Handle(active, func(c echo.Context, u *AppUser) error {
 		if err := users.SignOutEverywhere(c.Request().Context(), u.AuthID()); err != nil {
-			return authn.EchoError(c, err)
+			return echo4.Error(c, err)
 		}
 		return c.String(http.StatusOK, "Bye.\n")
 	}))

@@ -2,7 +2,7 @@
 // the routes and guards say of themselves.
 //
 //	doc, err := openapi.New(factory, openapi.Config{Title: "Shop"})
-//	doc.Routes().Mount(e) // GET /openapi.json
+//	echo4.Mount(e, doc.Routes()) // GET /openapi.json
 //
 // Each backend has a security scheme of its own name, so that a documentation
 // page (package routes/swaggerui) logs in at each. Routes of the application's

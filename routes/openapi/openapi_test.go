@@ -14,6 +14,7 @@ import (
 	swaggest "github.com/swaggest/openapi-go"
 	"github.com/swaggest/openapi-go/openapi31"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/backends"
@@ -130,7 +131,7 @@ func TestEveryRouteHasAnEntryAndEveryEntryARoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := echo.New()
-	factory.All().Mount(e)
+	echo4.Mount(e, factory.All())
 	mounted, described := map[string]bool{}, map[string]bool{}
 	for _, r := range e.Routes() {
 		mounted[r.Method+" "+strings.ReplaceAll(r.Path, ":id", "{id}")+" "+r.Name] = true
@@ -315,7 +316,7 @@ func TestTheDocumentIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := echo.New()
-	doc.Routes().Mount(e)
+	echo4.Mount(e, doc.Routes())
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
 	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" || !json.Valid(w.Body.Bytes()) {

@@ -2,7 +2,7 @@
 // address, one sets a new password. Opening them uses nothing up, for mail
 // scanners open links too; their form, sent by POST, does.
 //
-//	pages.Mount(e, users)
+//	echo4.Mount(e, pages.Routes(users))
 //
 // They are plain HTML without scripts, and templates of the application's own
 // where [Config] has them. Package mail builds the links.
@@ -99,13 +99,13 @@ const (
 	resetFile  = "reset-password.html"
 )
 
-// Mount mounts both pages with their defaults. For anything else call [New].
-func Mount[U authn.User](r routes.Router, users *authn.Users[U]) {
+// Routes returns both pages with their defaults. For anything else call [New].
+func Routes[U authn.User](users *authn.Users[U]) routes.List {
 	list, err := New(users, Config{})
 	if err != nil {
 		panic(err) // no users
 	}
-	list.Mount(r)
+	return list
 }
 
 // New returns the pages: GET, HEAD and POST for each that the manager has

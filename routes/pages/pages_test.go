@@ -18,6 +18,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/routes"
@@ -80,8 +81,8 @@ func serve(t *testing.T, cfg pages.Config) site {
 	}
 	list, err := pages.New(s.users, cfg)
 	s.check(err)
-	list.Mount(e.Group("/app"))
-	routes.Mount(e, s.users)
+	echo4.Mount(e.Group("/app"), list)
+	echo4.Mount(e, routes.All(s.users))
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	s.url = server.URL
@@ -368,7 +369,7 @@ func TestPagesFollowTheTokens(t *testing.T) {
 	if list, err := pages.New(users, pages.Config{}); err != nil || len(list) > 0 {
 		t.Errorf("%v, %v", list, err)
 	}
-	pages.Mount(echo.New(), users)
+	echo4.Mount(echo.New(), pages.Routes(users))
 }
 
 // Of many who press the button at once, one sets the password.

@@ -2,7 +2,7 @@
 // logs in and tries the routes: Swagger UI (github.com/swaggest/swgui), without
 // a file from elsewhere.
 //
-//	swaggerui.Mount(e)
+//	echo4.Mount(e, swaggerui.Routes())
 //
 // It shows the document at "openapi.json" beside it, which package
 // routes/openapi makes.
@@ -51,13 +51,14 @@ var (
 	files = statigz.FileServer(static.FS)
 )
 
-// Mount mounts the page with its defaults. For anything else call [New].
-func Mount(r routes.Router) {
+// Routes returns the page and its files with the defaults. For anything else
+// call [New].
+func Routes() routes.List {
 	list, err := New(Config{})
 	if err != nil {
 		panic(err) // the defaults are right
 	}
-	list.Mount(r)
+	return list
 }
 
 // New returns the page and its files, or an error that says which option is

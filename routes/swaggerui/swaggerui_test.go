@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/routes/swaggerui"
 )
 
@@ -38,12 +39,12 @@ var reference = regexp.MustCompile(`(?:src|href)="([^"]*)"`)
 
 func TestThePageHasAllItNeeds(t *testing.T) {
 	e := echo.New()
-	swaggerui.Mount(e)
+	echo4.Mount(e, swaggerui.Routes())
 	list, err := swaggerui.New(swaggerui.Config{Path: "/api/reference", Title: `<script>"`, Document: "../openapi.json", Connect: []string{"https://api.example.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	list.Mount(e)
+	echo4.Mount(e, list)
 	for page, below := range map[string]string{"/docs": "/", "/api/reference": "/api/"} {
 		res := get(t, e, page)
 		body := text(t, res.Body)
@@ -78,7 +79,7 @@ func TestThePageHasAllItNeeds(t *testing.T) {
 
 func TestFilesAreSentCompressedWhereTheClientTakesIt(t *testing.T) {
 	e := echo.New()
-	swaggerui.Mount(e)
+	echo4.Mount(e, swaggerui.Routes())
 	plain := text(t, get(t, e, "/docs/swagger-ui-bundle.js").Body)
 	res := get(t, e, "/docs/swagger-ui-bundle.js", "Accept-Encoding", "gzip")
 	if res.Header.Get("Content-Encoding") != "gzip" || !strings.Contains(res.Header.Get("Content-Type"), "javascript") {
@@ -98,7 +99,7 @@ func TestFilesAreSentCompressedWhereTheClientTakesIt(t *testing.T) {
 
 func TestNothingElseIsServed(t *testing.T) {
 	e := echo.New()
-	swaggerui.Mount(e)
+	echo4.Mount(e, swaggerui.Routes())
 	for _, path := range []string{"/docs/embed.go", "/docs/", "/docs/..", "/docs/../swaggerui.go", "/docs/%2e%2e%2fswaggerui.go", "/docs/swagger-ui.js", "/docs/oauth2-redirect.html", "/docs/start.js/x"} {
 		if res := get(t, e, path); res.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %d", path, res.StatusCode)

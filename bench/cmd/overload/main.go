@@ -36,6 +36,7 @@ import (
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/password"
 	"github.com/echo-users/echo-users/authn/usercache"
@@ -128,9 +129,9 @@ func server(ctx context.Context, s scenario) error {
 		return err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	factory.All().Mount(e)
-	e.GET("/guarded", users.CurrentUser(authn.Active).Handle(func(c echo.Context, _ *userdb.User) error {
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, factory.All())
+	e.GET("/guarded", echo4.Handle(users.CurrentUser(authn.Active), func(c echo.Context, _ *userdb.User) error {
 		return c.NoContent(http.StatusNoContent)
 	}))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -23,6 +23,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/authn/password"
@@ -69,8 +70,8 @@ func server(ungated bool) error {
 	if err != nil {
 		return err
 	}
-	factory.All().Mount(e)
-	e.GET("/cheap", users.CurrentUser(authn.Active).Handle(func(c echo.Context, _ *authntest.User) error {
+	echo4.Mount(e, factory.All())
+	e.GET("/cheap", echo4.Handle(users.CurrentUser(authn.Active), func(c echo.Context, _ *authntest.User) error {
 		return c.NoContent(http.StatusNoContent)
 	}))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -30,6 +30,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
@@ -151,8 +152,8 @@ func newServer(ctx context.Context, db *gorm.DB, keys jwt.Keys) (*echo.Echo, *au
 		return nil, nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	routes.Mount(e, users)
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	echo4.Mount(e, routes.All(users))
 	e.GET("/.well-known/jwks.json", echo.WrapHandler(published))
 	return e, users, nil
 }

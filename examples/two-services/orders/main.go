@@ -18,9 +18,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/backends"
-	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/strategies/jwt/jwks"
 )
@@ -74,8 +74,8 @@ func newServer(keys jwt.Keys) (*echo.Echo, error) {
 		return nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = routes.ErrorHandler
-	e.GET("/orders", callers.CurrentUser(authn.Active).Handle(func(c echo.Context, caller *authn.Subject) error {
+	e.HTTPErrorHandler = echo4.ErrorHandler
+	e.GET("/orders", echo4.Handle(callers.CurrentUser(authn.Active), func(c echo.Context, caller *authn.Subject) error {
 		return c.String(http.StatusOK, fmt.Sprintf("The orders of user %s.\n", caller.AuthID()))
 	}))
 	return e, nil
