@@ -158,25 +158,22 @@ func tooMany(wait time.Duration) error {
 
 // login takes a log-in. From a device that the account is known on, it counts
 // for that device alone; from an address, for the account there; from anywhere
-// else, for the account.
+// else, for the account, and for whoever else has a name that is counted with it.
 func (l *limiter) login(r *http.Request, name string, from device) (*Attempt, error) {
 	if l == nil {
 		return nil, nil
 	}
-	account := accountKey(name)
-	home, _ := networks(l.cfg.clientAddress(r))
-	known := keyOf("login.known", home, account)
-	atHome := keyOf("login.device", "address", home, account)
+	known, atHome := l.home(r, name)
 	var a *Attempt
 	var err error
 	if from.known() {
 		a, err = l.guess(r, "login", "device", from.ID)
 	} else if a, err = l.begin(r, l.addresses(r, "login", l.cfg.LoginAddress, 1)...); err == nil {
-		lock := counted{keyOf("login.account", account), l.cfg.LoginAccount}
+		lock := counted{keyOf("login.account", accountKey(name)), l.cfg.LoginAccount}
 		if !l.cfg.Devices.SkipAddresses && l.counts.remembered(r.Context(), known) {
 			lock.key = atHome // no more than elsewhere, which would tell
 		}
-		if err = a.take(lock); err == nil {
+		if err = a.take(lock); err == nil && (lock.key == atHome || isASCII(name)) {
 			a.lock = lock.key
 		}
 	}
@@ -200,10 +197,17 @@ func (l *limiter) knows(r *http.Request, name string) {
 	if l.cfg.Devices.SkipAddresses {
 		return
 	}
-	account := accountKey(name)
-	home, _ := networks(l.cfg.clientAddress(r))
-	l.counts.remember(r.Context(), keyOf("login.known", home, account), addressMemory)
-	l.counts.clear(r.Context(), keyOf("login.device", "address", home, account))
+	known, atHome := l.home(r, name)
+	l.counts.remember(r.Context(), known, addressMemory)
+	l.counts.clear(r.Context(), atHome)
+}
+
+// home names an account at the request's address: that it has logged in there,
+// and its failures there.
+func (l *limiter) home(r *http.Request, name string) (known, failures authn.LimitKey) {
+	address, _ := networks(l.cfg.clientAddress(r))
+	name = spelling(name)
+	return keyOf("login.known", address, name), keyOf("login.device", "address", address, name)
 }
 
 // guess takes a guess of who is known already, by something of that kind.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -147,11 +148,35 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// accountKey is one for all spellings that a look-up takes for one address.
+// accountKey is one for all spellings that a look-up takes for one address. It
+// may be one for several accounts, too: a database that folds ASCII alone tells
+// é from É.
 func accountKey(typed string) string {
+	return strings.ToLower(norm.NFKC.String(shortened(typed)))
+}
+
+// spelling is one for no two accounts, and for the spellings that differ in the
+// case of ASCII letters.
+func spelling(typed string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, norm.NFC.String(shortened(typed)))
+}
+
+// shortened is cut before it is normalised: of long text that is dear, and its
+// result longer.
+func shortened(typed string) string {
 	typed = strings.TrimSpace(typed)
-	// Cut first: of long text, normalisation is dear and its result longer.
-	return strings.ToLower(norm.NFKC.String(typed[:min(len(typed), maxAccount)]))
+	return typed[:min(len(typed), maxAccount)]
+}
+
+// isASCII reports whether a name is in ASCII: then its accountKey is that of no
+// other account with such a name.
+func isASCII(typed string) bool {
+	return strings.IndexFunc(strings.TrimSpace(typed), func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
 // maxAccount is the longest address that is told from others, in bytes.

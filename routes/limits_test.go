@@ -136,6 +136,29 @@ func TestASuccessTakesNothingBackFromAnAddress(t *testing.T) {
 	}
 }
 
+// Names in another case of other letters than ASCII's are counted together, but
+// may be of two accounts: who has one of them logs in to it between guesses at
+// the other.
+func TestASuccessEndsTheLockOfNoOtherAccount(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("émile@example.com")
+	s.register("Émile@example.com")
+	checked := 0
+	for i := range 60 {
+		if s.loginFrom(address(i), "émile@example.com", "wrong").status == 400 {
+			checked++
+		}
+		if i < 4 { // then it is locked as well
+			s.has("mallory's own", s.loginFrom(address(i), "Émile@example.com", "secret"), 200, "")
+		}
+	}
+	if checked != 5 {
+		t.Errorf("%d guesses, want 5", checked)
+	}
+	s.has("where they have logged in", s.loginFrom(address(0), "Émile@Example.com", "secret"), 200, "")
+	s.has("the other one there", s.loginFrom(address(0), "émile@example.com", "secret"), 429, "")
+}
+
 // The owner gets in on a device that is known while others have the account
 // locked; nobody else does by such a cookie.
 func TestAKnownDeviceGetsIn(t *testing.T) {
