@@ -223,12 +223,13 @@ func (l *limiter) guess(r *http.Request, name, kind, id string) (*Attempt, error
 	return a, err
 }
 
-// mail takes a request for a mail, or returns a 429.
-func (l *limiter) mail(r *http.Request, account string) error {
+// mail takes a request for a mail of a kind, or returns a 429. Each kind counts
+// by itself: those that send nothing, to who is verified, leave no reset out.
+func (l *limiter) mail(r *http.Request, kind, account string) error {
 	if l == nil {
 		return nil
 	}
-	return l.request(r, append(l.addresses(r, "mail", l.cfg.MailAddress, 4), counted{keyOf("mail.account", accountKey(account)), l.cfg.MailAccount})...)
+	return l.request(r, append(l.addresses(r, "mail", l.cfg.MailAddress, 4), counted{keyOf("mail.account", kind, accountKey(account)), l.cfg.MailAccount})...)
 }
 
 // change takes a change of a user's own address, which has mails sent and tells

@@ -41,8 +41,9 @@ type Limits struct {
 	// LoginAddress bounds the failed log-ins from one address, but for those of
 	// known devices. Defaults to 20, and one more each 30 seconds.
 	LoginAddress Limit
-	// MailAccount bounds the mails to one account, and how often a user changes
-	// their own address. Defaults to 3, and one more each 5 minutes.
+	// MailAccount bounds the mails to one account, those that verify and those
+	// that reset by themselves, and how often a user changes their own address.
+	// Defaults to 3, and one more each 5 minutes.
 	MailAccount Limit
 	// MailAddress bounds the requests for mails from one address. Defaults to
 	// 10, and one more each minute.

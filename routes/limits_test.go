@@ -378,7 +378,7 @@ func TestMailsAreLimited(t *testing.T) {
 		for i := range 3 {
 			s.has("asked for", ask("/auth/forgot-password", email, fmt.Sprintf("192.0.2.%d", i)), 202, "null")
 		}
-		s.has("too often", ask("/auth/request-verify-token", email, "192.0.2.50"), 429, "Too Many Requests")
+		s.has("too often", ask("/auth/forgot-password", email, "192.0.2.50"), 429, "Too Many Requests")
 	}
 	if n := len(s.mailed("forgot-password", "ann@example.com")); n != 3 {
 		t.Errorf("%d mails", n)
@@ -387,6 +387,22 @@ func TestMailsAreLimited(t *testing.T) {
 		s.has("asked for", ask("/auth/forgot-password", fmt.Sprintf("u%d@example.com", i), "192.0.2.99"), 202, "")
 	}
 	s.has("from one address", ask("/auth/forgot-password", "u11@example.com", "192.0.2.99"), 429, "")
+}
+
+// Requests that have nothing sent, to who is verified, take no reset from them:
+// it is how they get in while others have their account locked.
+func TestMailsToVerifyTakeNoReset(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	for i := range 6 {
+		got := s.do(http.MethodPost, "/auth/request-verify-token", `{"email":"ann@example.com"}`, "Content-Type", "application/json", "X-Test-Address", address(i))
+		if want := map[bool]int{true: 202, false: 429}[i < 3]; got.status != want {
+			t.Errorf("the %d. request: %d, want %d", i+1, got.status, want)
+		}
+	}
+	if token := s.ask("/auth/forgot-password", "ann@example.com"); token == "" {
+		t.Error("no mail")
+	}
 }
 
 // Each route that costs or tells something is bounded, by its own count.

@@ -15,7 +15,7 @@ func (f *Factory[U]) ResetPassword() List {
 		return nil
 	}
 	return List{
-		{http.MethodPost, "/forgot-password", "reset:forgot_password", f.limited(f.requestMail(f.users.ForgotPassword)), &Operation{
+		{http.MethodPost, "/forgot-password", "reset:forgot_password", f.limited(f.requestMail("reset", f.users.ForgotPassword)), &Operation{
 			Summary: "Have a token mailed that replaces a forgotten password",
 			Tag:     "auth",
 			Body:    []Member{emailMember(true)},
@@ -38,8 +38,9 @@ func (f *Factory[U]) ResetPassword() List {
 	}
 }
 
-// requestMail reads an address, has a token mailed to it, and tells nothing.
-func (f *Factory[U]) requestMail(request func(ctx context.Context, email string) error) Handler {
+// requestMail reads an address, has a token of a kind mailed to it, and tells
+// nothing.
+func (f *Factory[U]) requestMail(kind string, request func(ctx context.Context, email string) error) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		body, err := decodeBody(r)
 		if err != nil {
@@ -53,7 +54,7 @@ func (f *Factory[U]) requestMail(request func(ctx context.Context, email string)
 		if len(faults) > 0 {
 			return faults.httpError()
 		}
-		if err := f.limits.mail(r, *email); err != nil {
+		if err := f.limits.mail(r, kind, *email); err != nil {
 			return err
 		}
 		if err := request(r.Context(), *email); err != nil {

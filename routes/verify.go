@@ -15,7 +15,7 @@ func (f *Factory[U]) Verify() List {
 		return nil
 	}
 	return List{
-		{http.MethodPost, "/request-verify-token", "verify:request-token", f.limited(f.requestMail(f.users.RequestVerify)), &Operation{
+		{http.MethodPost, "/request-verify-token", "verify:request-token", f.limited(f.requestMail("verify", f.users.RequestVerify)), &Operation{
 			Summary: "Have a token mailed that verifies an address",
 			Tag:     "auth",
 			Body:    []Member{emailMember(true)},
