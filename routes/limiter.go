@@ -241,6 +241,15 @@ func (l *limiter) change(r *http.Request, userID string) error {
 	return l.request(r, counted{keyOf("mail.user", userID), l.cfg.MailAccount})
 }
 
+// password takes a user's new password, which costs what its policy asks of
+// others even where it is refused.
+func (l *limiter) password(r *http.Request) error {
+	if l == nil {
+		return nil
+	}
+	return l.request(r, l.addresses(r, "users:patch_current_user", l.cfg.RequestAddress, 4)...)
+}
+
 // register takes a registration.
 func (l *limiter) register(r *http.Request) error {
 	if l == nil {

@@ -56,8 +56,9 @@ type Limits struct {
 	// seconds.
 	TokenAddress Limit
 	// RequestAddress bounds the requests from one address at each of the routes
-	// that only cost something: revocation, and those of [Factory.Limited].
-	// Defaults to 100, and one more each second.
+	// that only cost something: revocation, new passwords, by a reset and by who
+	// is logged in, and those of [Factory.Limited]. Defaults to 100, and one more
+	// each second.
 	RequestAddress Limit
 
 	// Store counts, for all processes together. Defaults to this process alone.

@@ -438,6 +438,27 @@ func TestOtherRoutesAreLimited(t *testing.T) {
 	s.has("no change", ask("PATCH", "/users/me", `{"email":"ann2@example.com"}`), 200, "")
 }
 
+// A password that its policy refuses has cost what the policy asks of others.
+func TestRefusedPasswordsAreLimited(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	bearer := "Bearer " + s.login("jwt", "ann@example.com", "secret")
+	token := s.ask("/auth/forgot-password", "ann@example.com")
+	for _, c := range []struct{ method, path, body string }{
+		{"PATCH", "/users/me", `{"password":"s"}`},
+		{"POST", "/auth/reset-password", fmt.Sprintf(`{"token":%q,"password":"s"}`, token)},
+	} {
+		ask := func() reply {
+			return s.do(c.method, c.path, c.body, "Content-Type", "application/json", "Authorization", bearer, "X-Test-Address", "192.0.2.1")
+		}
+		for range 100 {
+			s.has(c.path, ask(), 400, "INVALID_PASSWORD")
+		}
+		s.has(c.path+" beyond", ask(), 429, "Too Many Requests")
+	}
+	s.has("no password", s.do("PATCH", "/users/me", `{}`, "Content-Type", "application/json", "Authorization", bearer, "X-Test-Address", "192.0.2.1"), 200, "")
+}
+
 // What succeeds counts for nothing.
 func TestTokensThatAreRightCountForNothing(t *testing.T) {
 	s := newLimitSite(t, routes.Limits{TokenAddress: routes.Limit{Burst: 2, Every: time.Hour}})

@@ -23,7 +23,7 @@ func (f *Factory[U]) ResetPassword() List {
 			Null:    true,
 			Limited: f.limits != nil,
 		}},
-		{http.MethodPost, "/reset-password", "reset:reset_password", f.limited(f.failing("reset:reset_password", f.knowing(f.resetPassword))), &Operation{
+		{http.MethodPost, "/reset-password", "reset:reset_password", f.limited(f.Limited("reset:reset_password", f.resetPassword)), &Operation{
 			Summary: "Set a new password by a mailed token",
 			Tag:     "auth",
 			Body:    []Member{tokenMember(), passwordMember(true)},

@@ -152,6 +152,11 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 		return faults.httpError()
 	}
 	if !privileged {
+		if up.Password != nil {
+			if err := f.limits.password(r); err != nil {
+				return err
+			}
+		}
 		if err := f.reauthenticate(r, by, up, current); err != nil {
 			return err
 		}
