@@ -288,18 +288,18 @@ func (f *Factory[U]) Limits() bool { return f.limits != nil }
 // Limited returns a handler whose requests are bounded by
 // [Limits.RequestAddress], and those that fail with [authn.ErrInvalidToken] by
 // [Limits.TokenAddress]: for routes of a capability beside the factory's, or
-// package routes/pages. A reset of a password in it makes the device known.
-// name is the route's.
+// package routes/pages. Its requests say who sends them ([authn.ClientFrom]). A
+// reset of a password in it makes the device known. name is the route's.
 func (f *Factory[U]) Limited(name string, h Handler) Handler {
 	if f.limits == nil {
-		return h
+		return func(w http.ResponseWriter, r *http.Request) error { return h(w, f.withClient(r)) }
 	}
 	h = f.knowing(f.failing(name, h))
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := f.limits.request(r, f.limits.addresses(r, name, f.limits.cfg.RequestAddress, 4)...); err != nil {
 			return err
 		}
-		return h(w, r)
+		return h(w, f.withClient(r))
 	}
 }
 

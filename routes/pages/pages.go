@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"maps"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -234,6 +235,9 @@ func (p page) show(w http.ResponseWriter, r *http.Request) error {
 func (p page) post(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), p.cfg.Timeout)
 	defer cancel()
+	if authn.ClientFrom(ctx) == (authn.Client{}) {
+		ctx = authn.WithClient(ctx, connection(r))
+	}
 	r = r.WithContext(ctx)
 	form, err := p.read(w, r)
 	if err == nil {
@@ -268,6 +272,16 @@ func (p page) post(w http.ResponseWriter, r *http.Request) error {
 	data.Form = data.Form && data.Token != ""
 	maps.Copy(w.Header(), refusal.Header)
 	return p.answer(w, r, status, data)
+}
+
+// connection is who sends a request, for events. Limited knows better behind a
+// proxy.
+func connection(r *http.Request) authn.Client {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return authn.Client{Address: host, UserAgent: r.UserAgent()}
 }
 
 // read returns the fields of the form. The query counts for nothing.

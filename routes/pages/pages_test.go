@@ -263,6 +263,36 @@ func TestResetPassword(t *testing.T) {
 	}
 }
 
+// What is done by a page is told of with where it came from.
+func TestEventsSayWhoSendsAForm(t *testing.T) {
+	limit := func(string, routes.Handler) routes.Handler { return nil } // the default factory's
+	for what, cfg := range map[string]pages.Config{"alone": {}, "limited": {Limit: limit}} {
+		s := serve(t, cfg)
+		events := make(chan authn.Event, 100)
+		s.users.Use(authn.Hooks[*authntest.User]{OnEvent: func(_ context.Context, e authn.Event) error {
+			events <- e
+			return nil
+		}})
+		s.shows(what, s.post("/app/verify", "token", s.mailed("welcome")), http.StatusOK, "")
+		s.shows(what, s.post("/app/reset-password", "token", s.mailed("forgot-password"), "password", "battery staple"), http.StatusOK, "")
+		s.check(s.users.Flush(t.Context()))
+		close(events)
+		seen := 0
+		for e := range events {
+			if e.Kind != authn.EventVerified && e.Kind != authn.EventPasswordReset {
+				continue
+			}
+			seen++
+			if want := (authn.Client{Address: "127.0.0.1", UserAgent: "Go-http-client/1.1"}); e.Client != want {
+				t.Errorf("%s: %s by %+v, want %+v", what, e.Kind, e.Client, want)
+			}
+		}
+		if seen != 2 {
+			t.Errorf("%s: %d events", what, seen)
+		}
+	}
+}
+
 func TestTryAgainLater(t *testing.T) {
 	s := serve(t, pages.Config{})
 	token := s.mailed("forgot-password")
