@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/echo-users/echo-users/authn"
 )
 
@@ -75,7 +77,27 @@ func TestTakingBackStopsAtTheBurst(t *testing.T) {
 // A long name costs little before it is refused, and isn't kept.
 func TestLongAccountsAreCut(t *testing.T) {
 	long := strings.Repeat("\ufdfa", 20_000) // eleven times as long in NFKC
-	if key := accountKey(long); len(key) > 320*20 {
+	if key := accountKey(long); len(key) > maxAccount*11 {
 		t.Errorf("%d bytes", len(key))
+	}
+}
+
+// What some database takes for one name is counted as one, however it is typed.
+func TestSpellingsAreOneAccount(t *testing.T) {
+	long := strings.Repeat("각", 20)
+	long += "@" + long + "." + long + ".example" // 189 bytes, and 549 in NFD
+	for _, spellings := range [][]string{
+		{long, norm.NFD.String(long), strings.Replace(norm.NFD.String(long), norm.NFD.String("각"), "각", 7)},
+		{"οδος@example.com", "ΟΔΟΣ@example.com", "οδοσ@example.com"}, // ICU, of Σ at a word's end
+		{"ışık", "IŞIK", "ışIk"}, // Postgres in Turkish
+		{"ann@example.com", " ANN@EXAMPLE.COM", "ａnn@example.com"},
+	} {
+		keys := map[string]bool{}
+		for _, typed := range spellings {
+			keys[accountKey(typed)] = true
+		}
+		if len(keys) != 1 {
+			t.Errorf("%q have %d counts", spellings[0], len(keys))
+		}
 	}
 }

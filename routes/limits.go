@@ -154,7 +154,9 @@ func (l Limits) withDefaults() Limits {
 // may be one for several accounts, too: a database that folds ASCII alone tells
 // é from É.
 func accountKey(typed string) string {
-	return strings.ToLower(norm.NFKC.String(shortened(typed)))
+	// First upper case, which is one for more: σ and ς, i and ı, that some
+	// databases take for one letter's.
+	return strings.ToLower(strings.ToUpper(norm.NFKC.String(shortened(typed))))
 }
 
 // spelling is one for no two accounts, and for the spellings that differ in the
@@ -181,8 +183,10 @@ func isASCII(typed string) bool {
 	return strings.IndexFunc(strings.TrimSpace(typed), func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
-// maxAccount is the longest address that is told from others, in bytes.
-const maxAccount = 320
+// maxAccount is how much of an account's name counts, in bytes: all of the
+// longest address, 254 of them, where its letters are typed in parts (NFD), and
+// so thrice as long.
+const maxAccount = 3 * 254
 
 // networks are one for all addresses that one client has at its disposal, and
 // the IPv6 one around it or nothing: 64 bits are somebody's home (RFC 4291
