@@ -9,23 +9,33 @@ import (
 	"testing"
 )
 
-var parityRow = regexp.MustCompile(`(?m)^\| ([^|]+) \| ([^|]*) \| ([^|]*) \|$`)
-
-// TestTheParityTableNamesTests looks each test of the table up in the package
-// that the table names.
-func TestTheParityTableNamesTests(t *testing.T) {
+// declaredTests are the tests and examples of all packages, each with the name
+// of its folder before it: "docs.TestTheParityTableNamesTests".
+func declaredTests(t *testing.T) map[string]bool {
+	t.Helper()
 	declared := map[string]bool{}
-	for _, pattern := range []string{"../*/*_test.go", "../*/*/*_test.go", "*_test.go"} {
+	for _, pattern := range []string{"../*/*_test.go", "../*/*/*_test.go", "../*/*/*/*_test.go", "*_test.go"} {
 		for _, file := range glob(t, pattern) {
 			dir := filepath.Base(filepath.Dir(file))
 			if dir == "." {
 				dir = "docs"
 			}
-			for _, match := range regexp.MustCompile(`(?m)^func ((?:Test|Example)\w*)\(`).FindAllStringSubmatch(read(t, file), -1) {
+			for _, match := range testDeclaration.FindAllStringSubmatch(read(t, file), -1) {
 				declared[dir+"."+match[1]] = true
 			}
 		}
 	}
+	return declared
+}
+
+var testDeclaration = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
+
+var parityRow = regexp.MustCompile(`(?m)^\| ([^|]+) \| ([^|]*) \| ([^|]*) \|$`)
+
+// TestTheParityTableNamesTests looks each test of the table up in the package
+// that the table names.
+func TestTheParityTableNamesTests(t *testing.T) {
+	declared := declaredTests(t)
 	rows := 0
 	missing := false // beneath "Not here yet"
 	for _, row := range parityRow.FindAllStringSubmatch(read(t, "parity.md"), -1) {
