@@ -115,6 +115,20 @@ func TestArrowsPointDown(t *testing.T) {
 	})
 }
 
+// TestNoSecretIsOfMathRand holds that what is random and secret comes from
+// crypto/rand alone, which ends the process rather than return anything else.
+func TestNoSecretIsOfMathRand(t *testing.T) {
+	chance := map[string]bool{ // what somebody may guess
+		"authn/usercache/stats.go": true, // which counter is counted on
+		"userdb/update.go":         true, // how long to wait before another try
+	}
+	forEachImport(t, func(file, path string) {
+		if strings.HasPrefix(path, "math/rand") && !chance[file] {
+			t.Errorf("%s imports %s", file, path)
+		}
+	})
+}
+
 func forEachImport(t *testing.T, f func(file, path string)) {
 	t.Helper()
 	forEachSource(t, func(file, text string) {
