@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -13,9 +15,12 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/mail"
+	"github.com/echo-users/echo-users/routes"
 )
 
 // box is a mailer that keeps what it gets.
@@ -415,5 +420,42 @@ func TestPrinter(t *testing.T) {
 	group.Wait()
 	if want := strings.Repeat("\n--- mail ---\nTo: ann@example.com\nSubject: Hi\n\none\n\ttwo[31m\n---\n", 20); out.String() != want {
 		t.Errorf("%q", out.String())
+	}
+}
+
+// What a request says of where it came to is in no link.
+func TestLinksComeFromNoRequest(t *testing.T) {
+	mailer := new(box)
+	users := newUsers(t, authn.Config{VerifyTokens: tokens{"verify", now.Add(time.Hour)}, ResetTokens: tokens{"reset", now.Add(time.Hour)}})
+	users.Use(newMails(t, users, mailer, "https://app.example.com", config{}).Hooks())
+	e := echo.New()
+	routes.Mount(e, users)
+	for path, body := range map[string]string{
+		"/auth/register":             `{"email":"ann@example.com","password":"a password"}`,
+		"/auth/request-verify-token": `{"email":"ann@example.com"}`,
+		"/auth/forgot-password":      `{"email":"ann@example.com"}`,
+	} {
+		if path != "/auth/register" {
+			_, _ = users.Register(t.Context(), "ann@example.com", "a password", nil)
+		}
+		check(t, users.Flush(t.Context()))
+		mailer.mails = nil
+		r := httptest.NewRequest(http.MethodPost, "http://evil.test"+path, strings.NewReader(body))
+		r.Host, r.RemoteAddr = "evil.test", "10.0.0.1:1"
+		for _, name := range []string{"X-Forwarded-Host", "X-Original-Host", "X-Host", "Origin", "Referer"} {
+			r.Header.Set(name, "http://evil.test")
+		}
+		r.Header.Set("Forwarded", "host=evil.test;proto=http")
+		r.Header.Set("X-Forwarded-Proto", "http")
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		check(t, users.Flush(t.Context()))
+		if w.Code >= 300 || len(mailer.mails) != 1 {
+			t.Fatalf("%s: %d, %d mails", path, w.Code, len(mailer.mails))
+		}
+		if text := mailer.mails[0].Text + mailer.mails[0].HTML; strings.Contains(text, "evil") || strings.Contains(text, "http://") || !strings.Contains(text, "https://app.example.com/") {
+			t.Errorf("%s: %s", path, text)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -262,4 +263,46 @@ func TestVisitsAreLimited(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 	s.wants("another route", b.do("GET", "/auth/op/web/authorize"), 200, "authorization_url")
+}
+
+// What ties a flow to its browser, and where the provider sends it back to, is
+// ours: nothing of that is taken from the request.
+func TestNothingOfAFlowIsTheRequests(t *testing.T) {
+	p := newProvider(t)
+	s := newSite(t, nil, p.openID())
+	for _, path := range []string{"/auth/op/authorize", "/auth/op/web/authorize"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path+"?state=chosen&nonce=chosen&code_challenge=chosen&code_challenge_method=plain&code_verifier=chosen"+
+			"&redirect_uri=https://chosen.example/&response_type=token&response_mode=fragment&client_id=chosen&prompt=chosen", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "chosen.example"
+		for _, name := range []string{"X-Forwarded-Host", "X-Original-Host", "Origin", "Referer"} {
+			r.Header.Set(name, "http://chosen.example")
+		}
+		r.Header.Set("X-Forwarded-Proto", "http")
+		r.Header.Set("Forwarded", "host=chosen.example;proto=http")
+		r.AddCookie(&http.Cookie{Name: "__Host-fastapiusersoauthcsrf", Value: "chosen"})
+		res, err := s.browser().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var body struct {
+			URL string `json:"authorization_url"`
+		}
+		if err := json.NewDecoder(res.Body).Decode(&body); err != nil || res.StatusCode != http.StatusOK {
+			t.Fatal(res.StatusCode, err)
+		}
+		u, err := url.Parse(body.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q := u.Query(); strings.Contains(body.URL, "chosen") || q.Get("redirect_uri") != s.URL+"/auth/op/callback" || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" {
+			t.Error(body.URL)
+		}
+		if cookie := res.Header.Get("Set-Cookie"); strings.Contains(cookie, "chosen") || !strings.HasPrefix(cookie, "__Host-fastapiusersoauthcsrf=") {
+			t.Error(cookie)
+		}
+	}
 }

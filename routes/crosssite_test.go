@@ -2,13 +2,18 @@ package routes_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 	"gorm.io/gorm"
 
 	"github.com/echo-users/echo-users/internal/testdb"
+	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/userdb"
 )
 
 // do sends a request with these headers, given as name, value, name, value.
@@ -100,4 +105,37 @@ func TestCrossSiteRequests(t *testing.T) {
 	}
 	form := url.Values{"username": {"ann@example.com"}, "password": {"secret"}}.Encode()
 	s.has("bearer log-in from anywhere", s.do(http.MethodPost, "/auth/jwt/login", form, "Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "cross-site"), 200, "")
+}
+
+// No other site has a POST pass for a request that changes nothing
+// (GHSA-r7w9-592q-9vg4 of Echo, whose versions before v4.16.0 let it).
+func TestAnOverriddenMethodChangesNoJudgement(t *testing.T) {
+	s := newMailSite(t, testdb.SQLite(t), testdb.Secrets{}, noLimits)
+	s.register("ann@example.com")
+	factory, err := routes.New(s.users, routes.Config[*userdb.User]{Limits: noLimits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	override := middleware.MethodOverrideWithConfig(middleware.MethodOverrideConfig{Getter: middleware.MethodFromQuery("_method")})
+	for when, use := range map[string]func(e *echo.Echo){
+		"before routing": func(e *echo.Echo) { e.Pre(override) },
+		"after it":       func(e *echo.Echo) { e.Use(override) },
+	} {
+		e := echo.New()
+		use(e)
+		factory.All().Mount(e)
+		server := httptest.NewServer(e)
+		t.Cleanup(server.Close)
+		s.url = server.URL
+		cookie := s.cookie("ann@example.com", "secret")
+		for _, method := range []string{"", "GET", "HEAD", "OPTIONS", "TRACE", "get"} {
+			for _, path := range []string{"/auth/cookie/logout?_method=", "/auth/cookie/login?_method="} {
+				got := s.do(http.MethodPost, path+method, "username=ann%40example.com&password=secret",
+					"Cookie", cookie, "Sec-Fetch-Site", "cross-site", "Content-Type", "application/x-www-form-urlencoded")
+				if got.status < 400 || got.header.Get("Set-Cookie") != "" {
+					t.Errorf("%s, %s%s: %d %v", when, path, method, got.status, got.header)
+				}
+			}
+		}
+	}
 }
