@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/echo-users/echo-users/authn"
@@ -64,5 +65,27 @@ func TestAMailedTokenThatRacesANewAddress(t *testing.T) {
 		if err := c.use(users); err != nil {
 			t.Errorf("%s, control: %v", what, err)
 		}
+	}
+}
+
+// Nothing, and what is too long, is no token, before anybody is asked what it
+// means: a store of tokens might find a row that has none.
+func TestNoTokenIsNeverOpened(t *testing.T) {
+	w := newWorld(t)
+	tokens := mailed{Subject: "ann", Email: "Ann@example.com", Generation: 3} // opens everything
+	users, err := authn.New(w.store, authn.Config{Passwords: w.hasher, VerifyTokens: tokens, ResetTokens: tokens}, w.backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{"", strings.Repeat("a", authn.MaxCredentialSize+1)} {
+		if _, err := users.Verify(t.Context(), token); !errors.Is(err, authn.ErrInvalidToken) {
+			t.Errorf("%d bytes verify: %v", len(token), err)
+		}
+		if _, err := users.ResetPassword(t.Context(), token, "another1"); !errors.Is(err, authn.ErrInvalidToken) {
+			t.Errorf("%d bytes reset: %v", len(token), err)
+		}
+	}
+	if ann := w.store.souls["ann"]; ann.IsVerified || ann.HashedPassword != "h:secret" {
+		t.Errorf("%+v", ann)
 	}
 }
