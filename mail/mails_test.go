@@ -17,6 +17,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/mail"
@@ -429,7 +430,7 @@ func TestLinksComeFromNoRequest(t *testing.T) {
 	users := newUsers(t, authn.Config{VerifyTokens: tokens{"verify", now.Add(time.Hour)}, ResetTokens: tokens{"reset", now.Add(time.Hour)}})
 	users.Use(newMails(t, users, mailer, "https://app.example.com", config{}).Hooks())
 	e := echo.New()
-	routes.Mount(e, users)
+	echo4.Mount(e, routes.All(users))
 	for path, body := range map[string]string{
 		"/auth/register":             `{"email":"ann@example.com","password":"a password"}`,
 		"/auth/request-verify-token": `{"email":"ann@example.com"}`,

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 	"gorm.io/gorm"
 
+	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/userdb"
@@ -124,7 +125,7 @@ func TestAnOverriddenMethodChangesNoJudgement(t *testing.T) {
 	} {
 		e := echo.New()
 		use(e)
-		factory.All().Mount(e)
+		echo4.Mount(e, factory.All())
 		for _, method := range []string{"", "GET", "HEAD", "OPTIONS", "TRACE", "get"} {
 			for _, path := range []string{"/auth/cookie/logout?_method=", "/auth/cookie/login?_method="} {
 				r := httptest.NewRequest(http.MethodPost, path+method, strings.NewReader("username=ann%40example.com&password=secret"))
