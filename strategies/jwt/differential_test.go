@@ -17,7 +17,8 @@ import (
 
 // FuzzAgainstGolangJWT holds the strategy's own verification against
 // golang-jwt's parser: what the strategy accepts, the parser accepts too, and
-// reads the same subject from it; FastHMAC changes neither. Most inputs are rightly signed, so that
+// reads the same subject from it; FastHMAC changes neither, the second time
+// either, when claims are remembered. Most inputs are rightly signed, so that
 // headers and claims are tried and not the signature alone.
 func FuzzAgainstGolangJWT(f *testing.F) {
 	secret := []byte("0123456789abcdef0123456789abcdef")
@@ -67,8 +68,10 @@ func FuzzAgainstGolangJWT(f *testing.F) {
 			token += "." + signature
 		}
 		id, err := strategy.Read(t.Context(), token)
-		if other, otherErr := fast.Read(t.Context(), token); fmt.Sprint(otherErr) != fmt.Sprint(err) || !reflect.DeepEqual(other, id) {
-			t.Fatalf("%+v, %v, and with FastHMAC %+v, %v: %q", id, err, other, otherErr, token)
+		for range 2 {
+			if other, otherErr := fast.Read(t.Context(), token); fmt.Sprint(otherErr) != fmt.Sprint(err) || !reflect.DeepEqual(other, id) {
+				t.Fatalf("%+v, %v, and with FastHMAC %+v, %v: %q", id, err, other, otherErr, token)
+			}
 		}
 		if err != nil {
 			return

@@ -143,49 +143,59 @@ func (s signer) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 // encoding refuses what isn't canonical, so that a token has one spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
-// verify checks the header and the signature of a token and returns its
-// claims segment, encoded, and whether its type is the signer's own.
-func (s *signer) verify(ctx context.Context, token string) (payload string, isOwn bool, err error) {
+// verified is a token whose signature is good.
+type verified struct {
+	payload   string // its claims, encoded
+	signature string // encoded
+	isOwn     bool   // whether its type is the signer's own
+	macs      *macs  // which checked it, or nil
+}
+
+// verify checks the header and the signature of a token.
+func (s *signer) verify(ctx context.Context, token string) (verified, error) {
 	if len(token) > authn.MaxCredentialSize {
-		return "", false, errMalformed
+		return verified{}, errMalformed
 	}
 	encoded, rest, _ := strings.Cut(token, ".")
 	payload, signature, ok := strings.Cut(rest, ".")
 	if !ok || strings.Contains(signature, ".") {
-		return "", false, errMalformed
+		return verified{}, errMalformed
 	}
 	signed := token[:len(encoded)+1+len(payload)]
+	v := verified{payload: payload, signature: signature, isOwn: true}
 	r := s.ring.Load()
 	own := r.writes(encoded)
 	if own != nil && own.macs != nil {
-		return payload, true, own.macs.check(signed, signature)
+		v.macs = own.macs
+		return v, v.macs.check(signed, signature)
 	}
 	sum, err := encoding.DecodeString(signature)
 	if err != nil || hasLineBreak(signature) {
-		return "", false, errMalformed
+		return verified{}, errMalformed
 	}
 	if own != nil {
 		if !own.verifies(signed, sum) {
-			return "", false, errSignature
+			return verified{}, errSignature
 		}
-		return payload, true, nil
+		return v, nil
 	}
 	h, err := s.readHeader(encoded)
 	if err != nil {
-		return "", false, err
+		return verified{}, err
 	}
 	good := r.verify(h, signed, sum)
 	if !good && h.kid != "" && !r.has(h.kid) {
 		changed, err := s.keys.look(ctx)
 		if err != nil {
-			return "", false, err
+			return verified{}, err
 		}
 		good = changed && s.ring.Load().verify(h, signed, sum)
 	}
 	if !good {
-		return "", false, errSignature
+		return verified{}, errSignature
 	}
-	return payload, h.own, nil
+	v.isOwn = h.own
+	return v, nil
 }
 
 // writes returns the key that writes this header, to the letter, or nil.
@@ -278,7 +288,7 @@ func hasLineBreak(s string) bool {
 
 // decodeClaims calls set with each claim of a verified token.
 func decodeClaims(payload string, set func(name, value string) error) error {
-	var few [1 << 10]byte
+	var few [512]byte
 	data := few[:]
 	if size := encoding.DecodedLen(len(payload)); size > len(few) {
 		data = make([]byte, size)

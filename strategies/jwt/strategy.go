@@ -226,18 +226,29 @@ func (s *Strategy) Read(ctx context.Context, token string) (authn.Identity, erro
 
 // read verifies a token, decodes its claims into c, and returns them encoded.
 func (s *Strategy) read(ctx context.Context, token string, c *claims) (payload string, err error) {
-	if payload, _, err = s.verify(ctx, token); err != nil {
+	v, err := s.verify(ctx, token)
+	if err != nil {
 		return "", err
 	}
-	if err := decodeClaims(payload, c.set); err != nil {
+	if v.macs.recall(v.signature, c) {
+		return v.payload, s.validateTimes(c)
+	}
+	if err := decodeClaims(v.payload, c.set); err != nil {
 		return "", err
 	}
-	return payload, s.validate(c)
+	if err := s.validateTimes(c); err != nil {
+		return "", err
+	}
+	if err := s.validate(c); err != nil {
+		return "", err
+	}
+	v.macs.remember(v.signature, c)
+	return v.payload, nil
 }
 
-// validate checks the claims of a token whose signature is good
-// (RFC 7519 §4.1, RFC 8725 §3.8 to §3.12).
-func (s *Strategy) validate(c *claims) error {
+// validateTimes checks the times of a token whose signature is good
+// (RFC 7519 §4.1.4, §4.1.5).
+func (s *Strategy) validateTimes(c *claims) error {
 	now := s.cfg.Now()
 	if c.expiresAt.IsZero() {
 		if !s.cfg.SkipExpiry {
@@ -249,6 +260,12 @@ func (s *Strategy) validate(c *claims) error {
 	if !c.notBefore.IsZero() && now.Before(c.notBefore.Add(-s.cfg.Leeway)) {
 		return errNotValidYet
 	}
+	return nil
+}
+
+// validate checks what a token whose signature is good says for ever: for whom
+// it is, from whom, and about whom (RFC 7519 §4.1, RFC 8725 §3.8 to §3.12).
+func (s *Strategy) validate(c *claims) error {
 	if s.cfg.Issuer != "" && c.issuer != s.cfg.Issuer {
 		return errInvalidIssuer
 	}
