@@ -125,7 +125,8 @@ func (m *Users[U]) CurrentUser(status Status, rules ...Rule) *Guard[U] {
 }
 
 // Require returns a guard that also asks the application's own rule, after
-// all others. An error of the rule is 403, unless it wraps an [*HTTPError] or
+// all others; it may ask twice for one request, where users are kept
+// ([Recaller]). An error of the rule is 403, unless it wraps an [*HTTPError] or
 // [ErrUnavailable].
 func (g *Guard[U]) Require(rule func(U) error) *Guard[U] {
 	stricter := *g

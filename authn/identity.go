@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -65,6 +66,9 @@ func (p *principal) Value(key any) any {
 	}
 	return p.Context.Value(key)
 }
+
+// String keeps the user and the identity out of a context that is printed.
+func (p *principal) String() string { return fmt.Sprintf("%v.WithUser", p.Context) }
 
 // UserFrom returns the user that a guard found for the request with this
 // context. It reports false outside of a guard, behind an optional guard

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,6 +86,9 @@ func TestTheIdentityReachesTheHandler(t *testing.T) {
 	u, r, err := users.CurrentUser(authn.Active).Check(request())
 	if err != nil || u.id != "renewed" {
 		t.Fatal(u, err)
+	}
+	if text := fmt.Sprint(r.Context(), fmt.Sprintf("%+v", r.Context())); strings.Contains(text, "session") || strings.Contains(text, "claims") {
+		t.Errorf("the context prints %s", text)
 	}
 	got, _ := authn.IdentityFrom(r.Context())
 	said.Backend = "saying"

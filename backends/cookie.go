@@ -239,12 +239,19 @@ func (c *Cookie) refreshCookie(value string, maxAge time.Duration) *http.Cookie 
 	return cookie
 }
 
+// maxCookie is how many bytes of a cookie's name and value browsers keep
+// (RFC 6265bis §5.6): one that is longer they drop, without a word.
+const maxCookie = 4096
+
 // set answers 204 and sets cookies.
 func set(cookies ...*http.Cookie) (*authn.Response, error) {
 	header := http.Header{}
 	for _, cookie := range cookies {
 		if err := cookie.Valid(); err != nil || cookie.Value == "" {
 			return nil, errors.New("backends: the token has characters that no cookie can hold")
+		}
+		if size := len(cookie.Name) + len(cookie.Value); size > maxCookie {
+			return nil, fmt.Errorf("backends: with its token the cookie %q has %d bytes, and browsers keep %d: put less into the token, or use stored tokens", cookie.Name, size, maxCookie)
 		}
 		header.Add("Set-Cookie", cookie.String())
 	}

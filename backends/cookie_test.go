@@ -82,6 +82,21 @@ func TestCookiesThatBrowsersRefuse(t *testing.T) {
 	}
 }
 
+// A cookie that a browser would drop without a word is an error.
+func TestCookiesThatAreTooLong(t *testing.T) {
+	cookie := newCookie(t, backends.CookieConfig{})
+	room := 4096 - len("fastapiusersauth")
+	for length, good := range map[int]bool{room: true, room + 1: false} {
+		if _, err := cookie.Carry(authn.Token{Value: strings.Repeat("a", length)}); (err == nil) != good {
+			t.Errorf("%d bytes: %v", length, err)
+		}
+		refresh := authn.Token{Value: strings.Repeat("a", length-len("_refresh"))}
+		if _, err := cookie.CarryRefresh(authn.Token{Value: "a"}, refresh, time.Now()); (err == nil) != good {
+			t.Errorf("refresh, %d bytes: %v", length, err)
+		}
+	}
+}
+
 func TestTwoCookiesOfOneName(t *testing.T) {
 	cookie := newCookie(t, backends.CookieConfig{})
 	for header, want := range map[string]error{
