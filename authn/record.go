@@ -8,14 +8,22 @@ import (
 	"sync/atomic"
 )
 
-// maxHeldEvents is how many events may wait for a sink that is slow.
-const maxHeldEvents = 4096
+const (
+	// maxHeldEvents is how many events may wait for a sink that is slow.
+	maxHeldEvents = 4096
+	// maxHeldLimited is how many of them may be [Limited]: whoever floods a route
+	// makes as many as they like, and must not push out what else happens.
+	maxHeldLimited = maxHeldEvents / 4
+)
+
+var errManyLimited = errors.New("authn: many events of what was limited wait already")
 
 // Record has the hooks told of an event ([Hooks.OnEvent]): those of this module
 // record theirs, and an application may record its own. It fills in what isn't
 // set: the time, the outcome, the client of ctx, and who did it by which
 // credential, as a guard found them. It neither fails nor waits: beyond 4096
-// events that a hook hasn't heard yet, more are dropped, and counted in the log.
+// events that a hook hasn't heard yet, or 1024 of them [Limited], more are
+// dropped, and counted in the log.
 //
 // Within a transaction the hooks hear of it once it is committed, and never if
 // it isn't: see [HoldEvents] for transactions that the application began itself.
@@ -71,6 +79,7 @@ type eventSink struct {
 	runner  *runner
 	hear    func(ctx context.Context, e Event) error
 	logger  *slog.Logger
+	limited atomic.Int64 // how many Limited ones wait
 	dropped atomic.Int64
 }
 
@@ -79,8 +88,7 @@ func newEventSink(hear func(context.Context, Event) error, logger *slog.Logger) 
 }
 
 func (s *eventSink) deliver(ctx context.Context, e Event) {
-	err := s.runner.accept(ctx, "an event", func(ctx context.Context) error { return s.hear(ctx, e) })
-	if err != nil {
+	if err := s.accept(ctx, e); err != nil {
 		if s.dropped.Add(1) == 1 {
 			s.logger.ErrorContext(ctx, "authn: events are dropped", slog.Any("error", err))
 		}
@@ -89,6 +97,24 @@ func (s *eventSink) deliver(ctx context.Context, e Event) {
 	if n := s.dropped.Swap(0); n > 0 {
 		s.logger.ErrorContext(ctx, "authn: events were dropped", slog.Int64("count", n))
 	}
+}
+
+func (s *eventSink) accept(ctx context.Context, e Event) error {
+	hear := func(ctx context.Context) error { return s.hear(ctx, e) }
+	if e.Outcome != Limited {
+		return s.runner.accept(ctx, "an event", hear)
+	}
+	err := errManyLimited
+	if s.limited.Add(1) <= maxHeldLimited {
+		err = s.runner.accept(ctx, "an event", func(ctx context.Context) error {
+			s.limited.Add(-1)
+			return hear(ctx)
+		})
+	}
+	if err != nil {
+		s.limited.Add(-1)
+	}
+	return err
 }
 
 // flushEvents returns when the sinks have heard of all events. With end, they

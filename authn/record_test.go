@@ -89,6 +89,34 @@ func TestSinksThatMisbehave(t *testing.T) {
 }
 
 // Events reach a sink in their order, from wherever they come.
+// Whoever is limited makes as many events as they like, and pushes out no others.
+func TestAFloodOfLimitedEventsPushesOutNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		users := newRecorder(t, slog.New(slog.DiscardHandler))
+		release := make(chan struct{})
+		heard := map[authn.EventOutcome]int{}
+		users.Use(authn.Hooks[*authntest.User]{OnEvent: func(_ context.Context, e authn.Event) error {
+			<-release
+			heard[e.Outcome]++
+			return nil
+		}})
+		record := func(n int, outcome authn.EventOutcome) {
+			for range n {
+				users.Record(t.Context(), authn.Event{Kind: "tried", Outcome: outcome})
+			}
+		}
+		record(5000, authn.Limited)
+		record(3000, authn.Succeeded)
+		close(release)
+		synctest.Wait()
+		record(1000, authn.Limited) // the others are through
+		synctest.Wait()
+		if heard[authn.Succeeded] != 3000 || heard[authn.Limited] != 1024+1000 && heard[authn.Limited] != 1025+1000 {
+			t.Errorf("%v", heard)
+		}
+	})
+}
+
 func TestEventsAreToldInOrder(t *testing.T) {
 	users := newRecorder(t, nil)
 	seen := map[string][]string{}
