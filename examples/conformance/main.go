@@ -3,6 +3,7 @@
 // default, and allowed to be, because the contract names them.
 //
 //	DATABASE_URL    postgres://… or sqlite:FILE; else SQLite in memory
+//	FRONT           echo4 (the default), echo5 or nethttp: what serves it
 //	REDIS_URL       redis://…; without it there is no backend "redis"
 //	USER_KEY        int for integer keys; else UUIDs
 //	JWT_SECRET, MY_JWT_SECRET, COOKIE_SECRET, RESET_SECRET, VERIFY_SECRET
@@ -18,6 +19,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -72,7 +74,8 @@ func run(addr string) error {
 		return err
 	}
 	front := &http.Server{
-		Handler:           server.echo,
+		Handler:           server.front,
+		ErrorLog:          log.New(io.Discard, "", 0), // whoever starts it may read nothing but its first line
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -118,6 +121,7 @@ type config struct {
 	refreshGrace time.Duration
 
 	databaseURL string
+	front       string // one of fronts.Names
 }
 
 func configFromEnv() (config, error) {
@@ -141,5 +145,6 @@ func configFromEnv() (config, error) {
 		sessionStore: cmp.Or(os.Getenv("SESSION_STORE"), "database"),
 		refreshGrace: time.Duration(grace) * time.Second,
 		databaseURL:  os.Getenv("DATABASE_URL"),
+		front:        os.Getenv("FRONT"),
 	}, nil
 }

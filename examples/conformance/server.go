@@ -7,18 +7,18 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net/http"
 
-	"github.com/labstack/echo/v4"
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	swaggest "github.com/swaggest/openapi-go"
 	"gorm.io/gorm"
 
-	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/linked"
 	"github.com/echo-users/echo-users/backends"
+	"github.com/echo-users/echo-users/internal/fronts"
 	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/routes/openapi"
 	"github.com/echo-users/echo-users/routes/swaggerui"
@@ -35,7 +35,7 @@ type user[K userdb.Key] struct {
 
 // server is the routes, and what ends after them.
 type server struct {
-	echo     *echo.Echo
+	front    fronts.Front
 	shutdown func(context.Context) error
 }
 
@@ -84,6 +84,7 @@ func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*ser
 		return nil, err
 	}
 	users, err := authn.New(store, authn.Config{
+		Logger:         slog.New(slog.DiscardHandler),
 		PasswordPolicy: authn.MinLength(3),
 		VerifyTokens:   verify,
 		ResetTokens:    reset,
@@ -99,22 +100,20 @@ func newServer[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) (*ser
 	if err != nil {
 		return nil, err
 	}
-	e := echo.New()
-	e.HTTPErrorHandler = echo4.ErrorHandler
-	e.Logger.SetOutput(io.Discard) // whoever starts it may read nothing but its first line
-	echo4.Mount(e, factory.All())
+	front, err := fronts.New(cmp.Or(cfg.front, fronts.Names[0]))
+	if err != nil {
+		return nil, fmt.Errorf("FRONT: %w", err)
+	}
 	doc, err := openapi.New(factory, openapi.Config{Title: "Contract server"})
 	if err != nil {
 		return nil, err
 	}
-	echo4.Mount(e, doc.Routes())
-	echo4.Mount(e, swaggerui.Routes())
-	if err := mountProtected(e, doc, users); err != nil {
+	front.Mount(factory.All(), doc.Routes(), swaggerui.Routes(), testRoutes(users, store))
+	if err := mountProtected(front, doc, users); err != nil {
 		return nil, err
 	}
-	mountTestRoutes(e, users, store)
 	shutdown := func(ctx context.Context) error { return errors.Join(users.Shutdown(ctx), closeRedis()) }
-	return &server{echo: e, shutdown: shutdown}, nil
+	return &server{front: front, shutdown: shutdown}, nil
 }
 
 // newDatabaseBackend keeps tokens beside the users, and reads fastapi-users'
@@ -190,6 +189,7 @@ func newRedisBackend(cfg config) (*goredis.Client, authn.Backend, error) {
 		return nil, nil, errors.New("REDIS_URL must be like redis://user:password@host:6379/0") // err may hold the password
 	}
 	options.ContextTimeoutEnabled = true
+	logging.Disable() // as all that isn't the first line
 	client := goredis.NewClient(options)
 	strategy, err := redis.New(client, redis.Config{Lifetime: cfg.lifetime, PlainPrefix: redis.PlainPrefix})
 	if err != nil {
@@ -233,13 +233,13 @@ func (cfg config) tokens() jwt.Config {
 }
 
 // mountProtected adds a route for each kind of guard.
-func mountProtected[U authn.User](e *echo.Echo, doc *openapi.Document, users *authn.Users[U]) error {
-	whoami := func(c echo.Context) error {
+func mountProtected[U authn.User](front fronts.Front, doc *openapi.Document, users *authn.Users[U]) error {
+	whoami := func(w http.ResponseWriter, r *http.Request, _ U) error {
 		var email any
-		if u, ok := authn.UserFrom[U](c.Request().Context()); ok {
+		if u, ok := authn.UserFrom[U](r.Context()); ok {
 			email = u.AuthAccount().Email
 		}
-		return c.JSON(http.StatusOK, map[string]any{"email": email})
+		return writeJSON(w, map[string]any{"email": email})
 	}
 	for path, guard := range map[string]*authn.Guard[U]{
 		"any":       users.CurrentUser(authn.AnyStatus),
@@ -248,7 +248,7 @@ func mountProtected[U authn.User](e *echo.Echo, doc *openapi.Document, users *au
 		"superuser": users.CurrentUser(authn.Active, authn.Superuser),
 		"optional":  users.CurrentUser(authn.AnyStatus, authn.Optional),
 	} {
-		e.GET("/protected/"+path, whoami, echo4.Middleware(guard))
+		fronts.Middleware(front, "/protected/"+path, guard, whoami)
 		op, err := doc.Operation(http.MethodGet, "/protected/"+path, guard)
 		if err != nil {
 			return err

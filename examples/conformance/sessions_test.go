@@ -19,7 +19,7 @@ import (
 
 // sessionServers are the places where sessions can be.
 func sessionServers(t *testing.T, test func(t *testing.T, base string)) {
-	for name, env := range map[string]func(t *testing.T) []string{
+	kinds{
 		"memory": func(*testing.T) []string { return nil },
 		"sqlite, int": func(t *testing.T) []string {
 			return []string{"DATABASE_URL=sqlite:" + testdb.SQLiteFile(t), "USER_KEY=int"}
@@ -29,11 +29,9 @@ func sessionServers(t *testing.T, test func(t *testing.T, base string)) {
 		"redis": func(t *testing.T) []string {
 			return []string{"DATABASE_URL=sqlite:" + testdb.SQLiteFile(t), "SESSION_STORE=redis"}
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			test(t, start(t, append(env(t), "REDIS_URL="+testdb.RedisURL(t))...))
-		})
-	}
+	}.each(t, func(t *testing.T, env []string) {
+		test(t, start(t, append(env, "REDIS_URL="+testdb.RedisURL(t))...))
+	})
 }
 
 const arthur = "king.arthur@camelot.example.com"

@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
 
-	"github.com/labstack/echo/v4"
-
-	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/routes"
 )
 
 // mailbox keeps what would have been mailed.
@@ -39,9 +38,9 @@ func (m *mailbox) of(kind, email string) []string {
 	return tokens
 }
 
-// mountTestRoutes adds what suites need to look behind the server. Nothing
-// like it belongs into an application.
-func mountTestRoutes[U authn.User](e *echo.Echo, users *authn.Users[U], store authn.Store[U]) {
+// testRoutes are what suites need to look behind the server. Nothing like them
+// belongs into an application.
+func testRoutes[U authn.User](users *authn.Users[U], store authn.Store[U]) routes.List {
 	var outbox mailbox
 	users.Use(authn.Hooks[U]{
 		AfterRequestVerify: func(_ context.Context, u U, token authn.Token) error {
@@ -53,14 +52,14 @@ func mountTestRoutes[U authn.User](e *echo.Echo, users *authn.Users[U], store au
 			return nil
 		},
 	})
-	e.GET("/_test/outbox", func(c echo.Context) error {
-		if err := users.Flush(c.Request().Context()); err != nil { // what is on its way
+	readOutbox := func(w http.ResponseWriter, r *http.Request) error {
+		if err := users.Flush(r.Context()); err != nil { // what is on its way
 			return err
 		}
-		email := c.QueryParam("email")
-		return c.JSON(http.StatusOK, map[string][]string{"verify": outbox.of("verify", email), "reset": outbox.of("reset", email)})
-	})
-	e.POST("/_test/user-flags", func(c echo.Context) error {
+		email := r.URL.Query().Get("email")
+		return writeJSON(w, map[string][]string{"verify": outbox.of("verify", email), "reset": outbox.of("reset", email)})
+	}
+	setFlags := func(w http.ResponseWriter, r *http.Request) error {
 		var in struct {
 			Email          string  `json:"email"`
 			IsActive       *bool   `json:"is_active"`
@@ -68,27 +67,36 @@ func mountTestRoutes[U authn.User](e *echo.Echo, users *authn.Users[U], store au
 			IsSuperuser    *bool   `json:"is_superuser"`
 			HashedPassword *string `json:"hashed_password"`
 		}
-		if err := c.Bind(&in); err != nil {
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			return &authn.HTTPError{Status: http.StatusBadRequest, Detail: "Bad Request", Err: err}
+		}
+		u, err := users.GetByEmail(r.Context(), in.Email)
+		if err != nil {
 			return err
 		}
-		ctx := c.Request().Context()
-		u, err := users.GetByEmail(ctx, in.Email)
-		if err != nil {
-			return echo4.Error(c, err)
-		}
-		u, err = users.Update(ctx, u.AuthID(), authn.Update[U]{
+		u, err = users.Update(r.Context(), u.AuthID(), authn.Update[U]{
 			IsActive: in.IsActive, IsVerified: in.IsVerified, IsSuperuser: in.IsSuperuser,
 		})
 		if err == nil && in.HashedPassword != nil {
 			// As given: a hash that no hasher would make.
-			_, err = store.Update(ctx, u.AuthID(), func(u U) error {
+			_, err = store.Update(r.Context(), u.AuthID(), func(u U) error {
 				u.AuthAccount().HashedPassword = *in.HashedPassword
 				return nil
 			})
 		}
 		if err != nil {
-			return echo4.Error(c, err)
+			return err
 		}
-		return c.NoContent(http.StatusNoContent)
-	})
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return routes.List{
+		{Method: http.MethodGet, Path: "/_test/outbox", Name: "test:outbox", Handler: readOutbox},
+		{Method: http.MethodPost, Path: "/_test/user-flags", Name: "test:user-flags", Handler: setFlags},
+	}
+}
+
+func writeJSON(w http.ResponseWriter, value any) error {
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(value)
 }

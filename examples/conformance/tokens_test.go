@@ -24,59 +24,57 @@ func redisClient(t *testing.T) *goredis.Client {
 
 // A log-out ends the token and no other one; a new password ends them all.
 func TestTokensThatAreStored(t *testing.T) {
-	for name, env := range map[string]func(t *testing.T) []string{
+	kinds{
 		"memory": func(*testing.T) []string { return nil },
 		"file, int": func(t *testing.T) []string {
 			return []string{"DATABASE_URL=sqlite:" + testdb.SQLiteFile(t), "USER_KEY=int"}
 		},
 		"postgres":      func(t *testing.T) []string { return []string{"DATABASE_URL=" + testdb.PostgresURL(t)} },
 		"postgres, int": func(t *testing.T) []string { return []string{"DATABASE_URL=" + testdb.PostgresURL(t), "USER_KEY=int"} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			base := start(t, append(env(t), "REDIS_URL="+testdb.RedisURL(t))...)
-			const email = "king.arthur@camelot.example.com"
-			if status, answer := call(t, "POST", base+"/auth/register", "application/json", `{"email":"`+email+`","password":"abc"}`, ""); status != 201 {
-				t.Fatal(status, answer)
+	}.each(t, func(t *testing.T, env []string) {
+		base := start(t, append(env, "REDIS_URL="+testdb.RedisURL(t))...)
+		const email = "king.arthur@camelot.example.com"
+		if status, answer := call(t, "POST", base+"/auth/register", "application/json", `{"email":"`+email+`","password":"abc"}`, ""); status != 201 {
+			t.Fatal(status, answer)
+		}
+		for _, backend := range []string{"database", "redis"} {
+			me := func(token string, want int) {
+				t.Helper()
+				status, answer := call(t, "GET", base+"/protected/active", "", "", token)
+				if status != want || want == 200 && answer["email"] != email {
+					t.Errorf("%s: %d %v, want %d", backend, status, answer, want)
+				}
 			}
-			for _, backend := range []string{"database", "redis"} {
-				me := func(token string, want int) {
-					t.Helper()
-					status, answer := call(t, "GET", base+"/protected/active", "", "", token)
-					if status != want || want == 200 && answer["email"] != email {
-						t.Errorf("%s: %d %v, want %d", backend, status, answer, want)
-					}
+			logout := func(at, token string, want int) {
+				t.Helper()
+				if status, _ := call(t, "POST", base+"/auth/"+at+"/logout", "", "", token); status != want {
+					t.Errorf("log-out of %s at %s: %d, want %d", backend, at, status, want)
 				}
-				logout := func(at, token string, want int) {
-					t.Helper()
-					if status, _ := call(t, "POST", base+"/auth/"+at+"/logout", "", "", token); status != want {
-						t.Errorf("log-out of %s at %s: %d, want %d", backend, at, status, want)
-					}
-				}
-				status, one := login(t, base, backend, email, "abc")
-				_, two := login(t, base, backend, email, "abc")
-				if status != 200 || len(one) != 43 || one == two {
-					t.Fatal(backend, status, one)
-				}
-				me(one, 200)
-				me(one[1:]+"A", 401)
-				for _, other := range []string{"database", "redis"} {
-					if other != backend {
-						logout(other, one, 401)
-					}
-				}
-				logout("jwt", one, 404)
-				me(one, 200)
-				logout(backend, one, 204)
-				me(one, 401)
-				logout(backend, one, 401)
-				me(two, 200)
-				if status, _ := call(t, "PATCH", base+"/users/me", "application/json", `{"password":"abc"}`, two); status != 200 {
-					t.Fatal(status)
-				}
-				me(two, 401)
 			}
-		})
-	}
+			status, one := login(t, base, backend, email, "abc")
+			_, two := login(t, base, backend, email, "abc")
+			if status != 200 || len(one) != 43 || one == two {
+				t.Fatal(backend, status, one)
+			}
+			me(one, 200)
+			me(one[1:]+"A", 401)
+			for _, other := range []string{"database", "redis"} {
+				if other != backend {
+					logout(other, one, 401)
+				}
+			}
+			logout("jwt", one, 404)
+			me(one, 200)
+			logout(backend, one, 204)
+			me(one, 401)
+			logout(backend, one, 401)
+			me(two, 200)
+			if status, _ := call(t, "PATCH", base+"/users/me", "application/json", `{"password":"abc"}`, two); status != 200 {
+				t.Fatal(status)
+			}
+			me(two, 401)
+		}
+	})
 }
 
 // What fastapi-users stored in the clear goes on working, until it is ended.
