@@ -271,8 +271,15 @@ func TestErrorsOfEchoKeepTheirAnswer(t *testing.T) {
 	five.GET("/wrapped", func(*echov5.Context) error {
 		return fmt.Errorf("hunter2: %w", echov5.NewHTTPError(http.StatusGone, ""))
 	})
+	four.GET("/around", func(c echov4.Context) error {
+		return echov4.NewHTTPError(http.StatusGone, "closed").SetInternal(echo4.Error(c, authn.ErrForbidden))
+	})
+	five.GET("/around", func(c *echov5.Context) error {
+		return echov5.NewHTTPError(http.StatusGone, "closed").Wrap(echo5.Error(c, authn.ErrForbidden))
+	})
 	for name, h := range map[string]http.Handler{"echo4": four, "echo5": five} {
 		for path, want := range map[string]string{
+			"/around":   `410 {"detail":"closed"}`,
 			"/handler":  `409 {"detail":"twice"}`,
 			"/sentinel": `413 {"detail":"Request Entity Too Large"}`,
 			"/wrapped":  `410 {"detail":"Gone"}`,

@@ -53,17 +53,57 @@ func TestProgramsLinkWhatTheyImport(t *testing.T) {
 		"userdb":                        {gorm},
 		"userdb/notify":                 {gorm, pgx},
 	} {
-		out, err := exec.Command("go", "list", "-deps", module+"/"+room).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, dep := range strings.Fields(string(out)) {
+		for _, dep := range linked(t, room) {
 			within := func(prefix string) bool { return strings.HasPrefix(dep, prefix) }
 			if slices.ContainsFunc(heavy, within) && (within(drivers) || within(otelSDK) || !slices.ContainsFunc(may, within)) {
 				t.Errorf("%s links %s", room, dep)
 			}
 		}
 	}
+}
+
+// TestProgramsLinkTheirFrameworkAlone holds that who builds a program on one
+// framework compiles nothing of another: a whole application on either Echo,
+// and on net/http everything that an application can mount.
+func TestProgramsLinkTheirFrameworkAlone(t *testing.T) {
+	for name, program := range map[string]struct{ rooms, frameworks []string }{
+		"Echo v4": {[]string{"examples/quickstart"}, []string{"github.com/labstack/echo/v4", "github.com/labstack/gommon"}},
+		"Echo v5": {[]string{"examples/quickstart-v5"}, []string{"github.com/labstack/echo/v5"}},
+		"net/http": {[]string{
+			"adapters/nethttp", "authn/command", "backends", "mail/smtp", "oauth", "routes", "routes/openapi", "routes/pages",
+			"routes/swaggerui", "strategies/database", "strategies/jwt/jwks", "strategies/redis", "userdb", "userdb/notify",
+		}, nil},
+	} {
+		found := map[string]bool{}
+		for _, dep := range linked(t, program.rooms...) {
+			if !strings.HasPrefix(dep, "github.com/labstack/") {
+				continue
+			}
+			own := slices.IndexFunc(program.frameworks, func(framework string) bool { return dep == framework || strings.HasPrefix(dep, framework+"/") })
+			if own < 0 {
+				t.Errorf("%s: %v links %s", name, program.rooms, dep)
+			} else {
+				found[program.frameworks[own]] = true
+			}
+		}
+		if len(found) != len(program.frameworks) {
+			t.Errorf("%s: of %q it links %v", name, program.frameworks, found)
+		}
+	}
+}
+
+// linked returns what programs of these rooms compile.
+func linked(t *testing.T, rooms ...string) []string {
+	t.Helper()
+	args := []string{"list", "-deps"}
+	for _, room := range rooms {
+		args = append(args, module+"/"+room)
+	}
+	out, err := exec.Command("go", args...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
 }
 
 // TestArrowsPointDown holds which room may import which.

@@ -59,12 +59,14 @@ func ErrorHandler(c *echo.Context, err error) {
 // error handler, for one that writes it in a form of its own: Echo's errors
 // have their code and message, and all others what [authn.AsHTTPError] says.
 func AsHTTPError(err error) *authn.HTTPError {
-	var known echo.HTTPStatusCoder
-	if !errors.As(err, &known) || known.StatusCode() == 0 {
+	known, ok := errors.AsType[interface {
+		error
+		echo.HTTPStatusCoder
+	}](err)
+	if !ok || known.StatusCode() == 0 {
 		return authn.AsHTTPError(err)
 	}
-	var ours answered
-	if errors.As(err, &ours) {
+	if ours, ok := known.(answered); ok {
 		return ours.HTTPError
 	}
 	answer := &authn.HTTPError{Status: known.StatusCode(), Detail: http.StatusText(known.StatusCode()), Err: err}

@@ -1,7 +1,8 @@
 // Command table reads the output of several rounds of go test -bench and of
 // storm, and prints Markdown tables of medians: the comparisons that matter, where
-// the time of a guard goes, what servers do over loopback, each benchmark with its
-// ratio to the line "by-hand" of its group, and each storm as it was measured.
+// the time of a guard goes, what servers do over loopback, what a guard costs over
+// each framework, each benchmark with its ratio to the line "by-hand" of its group,
+// and each storm as it was measured.
 package main
 
 import (
@@ -25,6 +26,8 @@ var comparisons = []struct {
 	{"JWT and user cache over loopback, to bare Echo", "Loopback/ours-cached", "Loopback/bare", "req/s", "at least 0.85"},
 	{"the same with FastHMAC", "Loopback/ours-fast-cached", "Loopback/bare", "req/s", "at least 0.85"},
 	{"JWT and user cache over loopback, to echo-jwt and First", "Loopback/ours-cached", "Loopback/echo-jwt+First", "req/s", "at least 3.00"},
+	{"a guard over Echo v5, to Echo v4", "Fronts/good/echo5", "Fronts/good/echo4", "ns/op", "at most 1.00"},
+	{"a guard over net/http, to Echo v4", "Fronts/good/nethttp", "Fronts/good/echo4", "ns/op", "at most 1.00"},
 	{"five backends of JWT, to one", "Growth/backends/ours/good/5", "Growth/backends/ours/good/1", "ns/op", ""},
 	{"the same with FastHMAC", "Growth/backends/ours-fast/good/5", "Growth/backends/ours-fast/good/1", "ns/op", ""},
 	{"check of a token, FastHMAC, to the plain one", "Verified/fast/one", "Verified/plain/one", "ns/op", ""},
@@ -76,12 +79,32 @@ func main() {
 		}
 	}
 
+	fmt.Println("\n## Over each framework")
+	fmt.Println()
+	fmt.Println("| framework | bare, ns | behind a guard, ns | × Echo v4 | allocations | refused, ns | × Echo v4 | allocations |")
+	fmt.Println("|---|---:|---:|---:|---:|---:|---:|---:|")
+	for _, name := range r.Names {
+		front, ok := strings.CutPrefix(name, "Fronts/bare/")
+		if !ok {
+			continue
+		}
+		bare, _ := r.Median(name, "ns/op")
+		fmt.Printf("| %s | %.0f |", front, bare)
+		for _, token := range []string{"good", "refused"} {
+			guarded := "Fronts/" + token + "/" + front
+			ns, _ := r.Median(guarded, "ns/op")
+			ratio, _ := r.Ratio(guarded, "Fronts/"+token+"/echo4", "ns/op")
+			fmt.Printf(" %.0f | %.2f | %s |", ns, ratio, allocations(r, guarded))
+		}
+		fmt.Println()
+	}
+
 	fmt.Println("\n## Everything")
 	fmt.Println()
 	fmt.Println("| benchmark | median | × by hand | allocations | runs |")
 	fmt.Println("|---|---:|---:|---:|---:|")
 	for _, name := range r.Names {
-		if strings.HasPrefix(name, "Parts/") || strings.HasPrefix(name, "Loopback/") {
+		if strings.HasPrefix(name, "Parts/") || strings.HasPrefix(name, "Loopback/") || strings.HasPrefix(name, "Fronts/") {
 			continue
 		}
 		ns, _ := r.Median(name, "ns/op")
