@@ -33,8 +33,8 @@ func Middleware[U authn.User](g *authn.Guard[U]) func(http.Handler) http.Handler
 }
 
 // Handle guards a handler that gets the user as a parameter: nil where the
-// guard is optional and there is none. An error that the handler returns is
-// answered with [Error].
+// guard is optional and there is none. An error that the handler returns,
+// before it has written anything, is answered with [Error].
 func Handle[U authn.User](g *authn.Guard[U], h func(w http.ResponseWriter, r *http.Request, u U) error) http.Handler {
 	return handler(func(w http.ResponseWriter, r *http.Request) error {
 		u, r, err := g.Check(r)

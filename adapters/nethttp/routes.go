@@ -25,7 +25,8 @@ func Mount(mux Mux, lists ...routes.List) {
 
 // Handler serves a mux, and gives its own refusals, of a route that doesn't
 // exist and of a method that a route hasn't, the contract's body,
-// {"detail": …}.
+// {"detail": …}. It leaves alone what the mux's handlers answer: a mux within
+// needs its own.
 func Handler(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern != "" {
