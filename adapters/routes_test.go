@@ -153,6 +153,7 @@ func TestHandlerLeavesOtherAnswersAlone(t *testing.T) {
 		"/folder/a": "200 in it",
 		"/folder":   "307 ",
 		"//own":     "307 ",
+		"//else":    "307 ",
 		"/else":     `404 {"detail":"Not Found"}`,
 	} {
 		w := httptest.NewRecorder()
@@ -160,6 +161,9 @@ func TestHandlerLeavesOtherAnswersAlone(t *testing.T) {
 		got := fmt.Sprint(w.Code, " ", strings.TrimSpace(w.Body.String()))
 		if !strings.HasPrefix(got, want) || w.Code == http.StatusOK && got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+		if to := w.Header().Get("Location"); w.Code == http.StatusTemporaryRedirect && to == "" {
+			t.Errorf("%s: it redirects nowhere", path)
 		}
 	}
 }

@@ -35,11 +35,11 @@ func Handler(mux *http.ServeMux) http.Handler {
 		}
 		refused := refusal{header: http.Header{}}
 		mux.ServeHTTP(&refused, r)
-		authn.WriteError(w, &authn.HTTPError{
-			Status: refused.status,
-			Detail: http.StatusText(refused.status),
-			Header: http.Header{"Allow": refused.header["Allow"]},
-		})
+		if refused.status < http.StatusBadRequest { // a redirect to the clean path
+			mux.ServeHTTP(w, r)
+			return
+		}
+		authn.WriteError(w, &authn.HTTPError{Status: refused.status, Detail: http.StatusText(refused.status), Header: refused.header})
 	})
 }
 
