@@ -3,6 +3,7 @@ package echo5
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/labstack/echo/v5"
@@ -19,6 +20,9 @@ func (e answered) StatusCode() int { return e.Status }
 func (e answered) MarshalJSON() ([]byte, error) {
 	return json.Marshal(authn.ErrorBody{Detail: e.Detail})
 }
+
+// LogValue has logs show the cause: package slog would take the answer's JSON.
+func (e answered) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Unwrap returns the error with its answer, so that errors.As finds an
 // [*authn.HTTPError].
@@ -50,7 +54,7 @@ func ErrorHandler(c *echo.Context, err error) {
 	}
 	answer := AsHTTPError(err)
 	if answer.Status >= http.StatusInternalServerError {
-		c.Logger().ErrorContext(c.Request().Context(), "request failed", "error", err.Error())
+		c.Logger().ErrorContext(c.Request().Context(), "request failed", "error", err)
 	}
 	authn.WriteError(c.Response(), answer)
 }
