@@ -122,7 +122,7 @@ func benchmarkLoad(b *testing.B, db *gorm.DB) {
 	ids := populate(b, store, people)
 	good, bad := tokens(b, ids), token(b, anotherSecret, ids[7])
 	cached := kept(b, store)
-	plain, fast := byJWT(b, jwt.Config{}), byJWT(b, jwt.Config{FastHMAC: true})
+	plain, verified := byJWT(b, jwt.Config{}), byJWT(b, jwt.Config{KeepVerified: true})
 	for _, server := range []struct {
 		name    string
 		handler http.Handler
@@ -130,9 +130,9 @@ func benchmarkLoad(b *testing.B, db *gorm.DB) {
 		{"by-hand", floor(b, db)},
 		{"ours", guarded(b, store, authn.Config{}, plain)},
 		{"ours-unjoined", guarded(b, store, authn.Config{SkipJoinedLoads: true}, plain)},
-		{"ours-fast", guarded(b, store, authn.Config{}, fast)},
+		{"ours-verified", guarded(b, store, authn.Config{}, verified)},
 		{"ours-cached", guarded(b, cached, authn.Config{}, plain)},
-		{"ours-fast-cached", guarded(b, cached, authn.Config{}, fast)},
+		{"ours-verified-cached", guarded(b, cached, authn.Config{}, verified)},
 		{"echo-jwt+First", echoJWTWithFirst(db)},
 	} {
 		prove(b, server.handler, good[7], bad, ids[7])

@@ -39,7 +39,7 @@ type loopbackServer struct {
 func loopbackServers(b testing.TB, url string) []loopbackServer {
 	db := widen(b, open(b, url))
 	store := newStore(b, db)
-	plain, fast := byJWT(b, jwt.Config{}), byJWT(b, jwt.Config{FastHMAC: true})
+	plain, verified := byJWT(b, jwt.Config{}), byJWT(b, jwt.Config{KeepVerified: true})
 	cached := kept(b, store)
 	return []loopbackServer{
 		{"bare", bare(b)},
@@ -47,7 +47,7 @@ func loopbackServers(b testing.TB, url string) []loopbackServer {
 		{"by-hand+query", floor(b, db)},
 		{"ours", guarded(b, store, authn.Config{}, plain)},
 		{"ours-cached", guarded(b, cached, authn.Config{}, plain)},
-		{"ours-fast-cached", guarded(b, cached, authn.Config{}, fast)},
+		{"ours-verified-cached", guarded(b, cached, authn.Config{}, verified)},
 		{"echo-jwt", echoJWT(b)},
 		{"echo-jwt+First", echoJWTWithFirst(db)},
 	}

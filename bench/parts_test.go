@@ -19,7 +19,7 @@ import (
 	"github.com/echo-users/echo-users/userdb"
 )
 
-// BenchmarkParts is what a guard with FastHMAC and a user who is kept is made
+// BenchmarkParts is what a guard with KeepVerified and a user who is kept is made
 // of, beside the parts of the check that package jwt measures itself.
 func BenchmarkParts(b *testing.B) {
 	store := newStore(b, testdb.SQLite(b))
@@ -44,11 +44,11 @@ func BenchmarkParts(b *testing.B) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set(good.header, good.value)
 	text := strings.TrimPrefix(good.value, "Bearer ")
-	strategy, err := jwt.New(jwt.Secret(secret), jwt.Config{FastHMAC: true})
+	strategy, err := jwt.New(jwt.Secret(secret), jwt.Config{KeepVerified: true})
 	if err != nil {
 		b.Fatal(err)
 	}
-	backend := byJWT(b, jwt.Config{FastHMAC: true})
+	backend := byJWT(b, jwt.Config{KeepVerified: true})
 	users, err := authn.New(cached, authn.Config{}, backend)
 	if err != nil {
 		b.Fatal(err)

@@ -67,8 +67,8 @@ func ours(b testing.TB) http.Handler {
 	return guarded(b, inMemory{}, authn.Config{}, byJWT(b, jwt.Config{}))
 }
 
-func oursFast(b testing.TB) http.Handler {
-	return guarded(b, inMemory{}, authn.Config{}, byJWT(b, jwt.Config{FastHMAC: true}))
+func oursVerified(b testing.TB) http.Handler {
+	return guarded(b, inMemory{}, authn.Config{}, byJWT(b, jwt.Config{KeepVerified: true}))
 }
 
 func byJWT(b testing.TB, cfg jwt.Config) authn.Backend {
@@ -164,13 +164,12 @@ func BenchmarkStateless(b *testing.B) {
 		{"bare", bare, ""},
 		{"by-hand", byHand, subject},
 		{"ours", ours, subject},
-		{"ours-fast", oursFast, subject},
 		{"ours-verified", oursVerified, subject},
 		{"ours-cached", func(b testing.TB) http.Handler {
 			return guarded(b, kept, authn.Config{}, byJWT(b, jwt.Config{}))
 		}, people[0]},
-		{"ours-fast-cached", func(b testing.TB) http.Handler {
-			return guarded(b, kept, authn.Config{}, byJWT(b, jwt.Config{FastHMAC: true}))
+		{"ours-verified-cached", func(b testing.TB) http.Handler {
+			return guarded(b, kept, authn.Config{}, byJWT(b, jwt.Config{KeepVerified: true}))
 		}, people[0]},
 		{"echo-jwt", echoJWT, subject},
 		{"echo-jwt+aud", echoJWTWithAudience, subject},

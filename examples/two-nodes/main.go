@@ -125,7 +125,7 @@ func newNode(ctx context.Context, db *gorm.DB, channel usercache.Channel, secret
 	if err != nil {
 		return nil, err
 	}
-	web, err := backends.JWT(jwt.Secret(secret), backends.JWTConfig{Config: jwt.Config{FastHMAC: true}})
+	web, err := backends.JWT(jwt.Secret(secret), backends.JWTConfig{Config: jwt.Config{KeepVerified: true}})
 	if err != nil {
 		return nil, err
 	}

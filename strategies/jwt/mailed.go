@@ -119,12 +119,12 @@ func (t *MailedTokens) Make(_ context.Context, m authn.Mailed) (authn.Token, err
 // Open verifies a token of this purpose: [authn.ErrInvalidToken], joined with
 // golang-jwt's error of that kind.
 func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, error) {
-	v, err := t.verify(ctx, token)
+	_, own, err := t.verify(ctx, token)
 	if err != nil {
 		return authn.Mailed{}, err
 	}
 	var c mailedClaims
-	if err := decodeClaims(v.payload, c.set); err != nil {
+	if err := decodeClaims(payload(token), c.set); err != nil {
 		return authn.Mailed{}, err
 	}
 	now := t.now()
@@ -150,7 +150,7 @@ func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, er
 	mailed := authn.Mailed{Subject: c.owner(), ExpiresAt: c.expiresAt}
 	// What the token dies with, of which it must say something.
 	switch {
-	case t.reset && !v.isOwn:
+	case t.reset && !own:
 		mailed.PasswordFingerprint = c.fingerprint
 		if c.fingerprint == "" {
 			return authn.Mailed{}, errRequiredClaimMissing

@@ -29,14 +29,14 @@ type signer struct {
 
 // ring is the keys of a moment.
 type ring struct {
-	keys []ringKey // the first one signs, if it can
+	keys     []ringKey       // the first one signs, if it can
+	verified *verifiedTokens // by these keys, or nil
 }
 
 // ringKey is a key, for one algorithm.
 type ringKey struct {
 	Key
 	method gojwt.SigningMethod
-	macs   *macs  // where [Config.FastHMAC] asks for them
 	header string // as it writes it, encoded: it needs no decoding when it comes back
 }
 
@@ -45,13 +45,13 @@ func (k *ringKey) verifies(signed string, sum []byte) bool {
 	return k.method.Verify(signed, sum, k.verify) == nil
 }
 
-func newSigner(keys Keys, algorithm Algorithm, allowShort, fast bool, typ string, accepts func(string) bool) (signer, error) {
+func newSigner(keys Keys, algorithm Algorithm, allowShort, keepVerified bool, typ string, accepts func(string) bool) (signer, error) {
 	if keys == nil {
 		return signer{}, errors.New("no key: use Secret, PrivateKey, PublicKey or NewKeySet")
 	}
 	s := signer{keys: keys, typ: typ, accepts: accepts, ring: new(atomic.Pointer[ring])}
 	err := keys.attach(func(keys []Key) (func(), error) {
-		next, err := newRing(keys, algorithm, allowShort, fast, typ)
+		next, err := newRing(keys, algorithm, allowShort, keepVerified, typ)
 		if err != nil {
 			return nil, err
 		}
@@ -63,8 +63,11 @@ func newSigner(keys Keys, algorithm Algorithm, allowShort, fast bool, typ string
 	return s, err
 }
 
-func newRing(keys []Key, algorithm Algorithm, allowShort, fast bool, typ string) (*ring, error) {
+func newRing(keys []Key, algorithm Algorithm, allowShort, keepVerified bool, typ string) (*ring, error) {
 	r := new(ring)
+	if keepVerified {
+		r.verified = new(verifiedTokens)
+	}
 	for i, key := range keys {
 		name := algorithm
 		if len(keys) > 1 && !slices.Contains(key.algorithms, name) {
@@ -78,9 +81,6 @@ func newRing(keys []Key, algorithm Algorithm, allowShort, fast bool, typ string)
 			return nil, err
 		}
 		k := ringKey{Key: key, method: method}
-		if fast {
-			k.macs = newMACs(method, key.verify)
-		}
 		signing, err := k.token(typ, nil).SigningString()
 		if err != nil {
 			return nil, err
@@ -143,59 +143,52 @@ func (s signer) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 // encoding refuses what isn't canonical, so that a token has one spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
-// verified is a token whose signature is good.
-type verified struct {
-	payload   string // its claims, encoded
-	signature string // encoded
-	isOwn     bool   // whether its type is the signer's own
-	macs      *macs  // which checked it, or nil
+// payload returns a token's claims segment, encoded.
+func payload(token string) string {
+	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
+	return token[first+1 : last]
 }
 
-// verify checks the header and the signature of a token.
-func (s *signer) verify(ctx context.Context, token string) (verified, error) {
-	if len(token) > authn.MaxCredentialSize {
-		return verified{}, errMalformed
+// verify checks the header and the signature of a token. It returns the keys
+// that one of them belongs to that made it, and whether its type is the signer's
+// own.
+func (s *signer) verify(ctx context.Context, token string) (by *ring, isOwn bool, err error) {
+	if len(token) > authn.MaxCredentialSize || strings.Count(token, ".") != 2 {
+		return nil, false, errMalformed
 	}
-	encoded, rest, _ := strings.Cut(token, ".")
-	payload, signature, ok := strings.Cut(rest, ".")
-	if !ok || strings.Contains(signature, ".") {
-		return verified{}, errMalformed
-	}
-	signed := token[:len(encoded)+1+len(payload)]
-	v := verified{payload: payload, signature: signature, isOwn: true}
-	r := s.ring.Load()
-	own := r.writes(encoded)
-	if own != nil && own.macs != nil {
-		v.macs = own.macs
-		return v, v.macs.check(signed, signature)
-	}
+	end := strings.LastIndexByte(token, '.')
+	signed, signature := token[:end], token[end+1:]
+	encoded, _, _ := strings.Cut(signed, ".")
 	sum, err := encoding.DecodeString(signature)
 	if err != nil || hasLineBreak(signature) {
-		return verified{}, errMalformed
+		return nil, false, errMalformed
 	}
-	if own != nil {
+	r := s.ring.Load()
+	if own := r.writes(encoded); own != nil {
 		if !own.verifies(signed, sum) {
-			return verified{}, errSignature
+			return nil, false, errSignature
 		}
-		return v, nil
+		return r, true, nil
 	}
 	h, err := s.readHeader(encoded)
 	if err != nil {
-		return verified{}, err
+		return nil, false, err
 	}
 	good := r.verify(h, signed, sum)
 	if !good && h.kid != "" && !r.has(h.kid) {
 		changed, err := s.keys.look(ctx)
 		if err != nil {
-			return verified{}, err
+			return nil, false, err
 		}
-		good = changed && s.ring.Load().verify(h, signed, sum)
+		if changed {
+			r = s.ring.Load()
+			good = r.verify(h, signed, sum)
+		}
 	}
 	if !good {
-		return verified{}, errSignature
+		return nil, false, errSignature
 	}
-	v.isOwn = h.own
-	return v, nil
+	return r, h.own, nil
 }
 
 // writes returns the key that writes this header, to the letter, or nil.

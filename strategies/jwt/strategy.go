@@ -46,11 +46,11 @@ type Config struct {
 	RenewFor time.Duration
 	// Claims adds claims of the application's own; see [ClaimsOf].
 	Claims ClaimsFunc
-	// FastHMAC verifies a token of HS256, HS384 or HS512, whose header is to the
-	// letter what this strategy writes, by states of crypto/hmac that are kept,
-	// in place of golang-jwt. Any other token goes the usual way. What is
-	// accepted stays the same; docs/performance has what it saves.
-	FastHMAC bool
+	// KeepVerified keeps what tokens say that were verified lately, 4096 of them
+	// of up to 2 KiB, by their SHA-256, so that one that comes again isn't
+	// verified again: not after it expires, nor when the keys change, nor where a
+	// [Revocable] knows it as revoked. docs/performance has what it saves.
+	KeepVerified bool
 
 	// InsecureShortSecret allows a secret shorter than its hash, which can be
 	// guessed offline from a single token (RFC 8725 §3.5).
@@ -86,7 +86,7 @@ type Strategy struct {
 // with them or the options. With a [PublicKey] it is a verifier, which can't
 // issue.
 func New(keys Keys, cfg Config) (*Strategy, error) {
-	signer, err := newSigner(keys, cfg.Algorithm, cfg.InsecureShortSecret, cfg.FastHMAC, "JWT", isAccessType)
+	signer, err := newSigner(keys, cfg.Algorithm, cfg.InsecureShortSecret, cfg.KeepVerified, "JWT", isAccessType)
 	if err != nil {
 		return nil, fmt.Errorf("jwt: %w", err)
 	}
@@ -217,33 +217,39 @@ func (s *Strategy) Renew(id authn.Identity) (authn.Identity, error) {
 // not look for the key that the token names.
 func (s *Strategy) Read(ctx context.Context, token string) (authn.Identity, error) {
 	var c claims
-	payload, err := s.read(ctx, token, &c)
-	if err != nil {
+	if err := s.read(ctx, token, &c); err != nil {
 		return authn.Identity{}, err
 	}
-	return c.identity(payload), nil
+	return c.identity(payload(token)), nil
 }
 
-// read verifies a token, decodes its claims into c, and returns them encoded.
-func (s *Strategy) read(ctx context.Context, token string, c *claims) (payload string, err error) {
-	v, err := s.verify(ctx, token)
+// read verifies a token and decodes its claims into c.
+func (s *Strategy) read(ctx context.Context, token string, c *claims) error {
+	var sum digest
+	keeps := s.cfg.KeepVerified && len(token) <= maxVerifiedSize
+	if keeps {
+		sum = digestOf(token)
+		if s.ring.Load().verified.recall(&sum, c) {
+			return s.validateTimes(c)
+		}
+	}
+	by, _, err := s.verify(ctx, token)
 	if err != nil {
-		return "", err
+		return err
 	}
-	if v.macs.recall(v.signature, c) {
-		return v.payload, s.validateTimes(c)
-	}
-	if err := decodeClaims(v.payload, c.set); err != nil {
-		return "", err
+	if err := decodeClaims(payload(token), c.set); err != nil {
+		return err
 	}
 	if err := s.validateTimes(c); err != nil {
-		return "", err
+		return err
 	}
 	if err := s.validate(c); err != nil {
-		return "", err
+		return err
 	}
-	v.macs.remember(v.signature, c)
-	return v.payload, nil
+	if keeps {
+		by.verified.keep(&sum, c, s.cfg.Now())
+	}
+	return nil
 }
 
 // validateTimes checks the times of a token whose signature is good

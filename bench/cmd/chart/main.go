@@ -20,7 +20,7 @@ var panels = []struct {
 	{"A guard, and the user is in memory (× HMAC and JSON by hand)", "Stateless/by-hand/good", []bar{
 		{"by hand", "Stateless/by-hand/good"},
 		{"echo-users", "Stateless/ours-cached/good"},
-		{"echo-users, FastHMAC", "Stateless/ours-fast-cached/good"},
+		{"echo-users, token kept", "Stateless/ours-verified-cached/good"},
 		{"echo-jwt", "Stateless/echo-jwt/good"},
 		{"gin-jwt", "Stateless/gin-jwt/good"},
 		{"jwtauth", "Stateless/jwtauth/good"},
