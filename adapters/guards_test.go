@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net/http"
@@ -13,13 +14,17 @@ import (
 	"testing"
 
 	echov4 "github.com/labstack/echo/v4"
+	middlewarev4 "github.com/labstack/echo/v4/middleware"
 	echov5 "github.com/labstack/echo/v5"
+	middlewarev5 "github.com/labstack/echo/v5/middleware"
 
 	"github.com/echo-users/echo-users/adapters/echo4"
 	"github.com/echo-users/echo-users/adapters/echo5"
 	"github.com/echo-users/echo-users/adapters/nethttp"
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/internal/fronts"
+	"github.com/echo-users/echo-users/routes"
 )
 
 type soul struct {
@@ -292,6 +297,130 @@ func TestErrorsOfEchoKeepTheirAnswer(t *testing.T) {
 		}
 		if got := get(h, "/rule", "plain"); got.Code != http.StatusTeapot || strings.TrimSpace(got.Body.String()) != `{"detail":"short"}` {
 			t.Errorf("%s: a rule's error: %d %s", name, got.Code, got.Body)
+		}
+	}
+}
+
+// What a route or a rule returns is answered alike by every error handler.
+func TestErrorsOfEchoHaveOurBodyFromOurRoutes(t *testing.T) {
+	active := newUsers(t).CurrentUser(authn.Active)
+	over(t, func(t *testing.T, front fronts.Front) {
+		if strings.Contains(t.Name(), "nethttp") {
+			t.Skip("it knows no errors of Echo's")
+		}
+		for path, message := range map[string]any{"text": "twice", "error": errors.New("twice")} {
+			var err error = echov4.NewHTTPError(http.StatusConflict, message)
+			if strings.Contains(t.Name(), "echo5") {
+				err = echov5.NewHTTPError(http.StatusConflict, "twice")
+			}
+			front.Mount(routes.List{{Method: http.MethodGet, Path: "/route/" + path, Name: path, Handler: func(http.ResponseWriter, *http.Request) error { return err }}})
+			fronts.Handle(front, "/rule/"+path, active.Require(func(*soul) error { return err }), nil)
+			for _, path := range []string{"/route/" + path, "/rule/" + path} {
+				if got := get(front, path, "plain"); got.Code != http.StatusConflict || strings.TrimSpace(got.Body.String()) != `{"detail":"twice"}` {
+					t.Errorf("%s: %d %s", path, got.Code, got.Body)
+				}
+			}
+		}
+	})
+}
+
+// upstream is an error of a client of another service, which has a status as
+// Echo v5's errors do.
+type upstream int
+
+func (u upstream) Error() string   { return fmt.Sprintf("hunter2: upstream said %d", int(u)) }
+func (u upstream) StatusCode() int { return int(u) }
+
+// brokenSouls is a store that fails.
+type brokenSouls struct {
+	souls
+	err error
+}
+
+func (s brokenSouls) ByID(context.Context, string) (*soul, error) { return nil, s.err }
+
+// What a store was told isn't what the client is told.
+func TestAStoresErrorHasNoSay(t *testing.T) {
+	for _, cause := range []error{
+		upstream(http.StatusOK), upstream(http.StatusNotFound), upstream(http.StatusUnauthorized), upstream(-1),
+		echov4.NewHTTPError(http.StatusOK, "hunter2"), echov4.NewHTTPError(http.StatusNotFound, "hunter2"),
+		echov5.NewHTTPError(http.StatusOK, "hunter2"), echov5.NewHTTPError(http.StatusNotFound, "hunter2"), echov5.ErrNotFound,
+	} {
+		users, err := authn.New(brokenSouls{err: cause}, authn.Config{}, named{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		over(t, func(t *testing.T, front fronts.Front) {
+			guard(front, users.CurrentUser(authn.Active, authn.Optional), func(http.ResponseWriter, *http.Request, *soul) error { return nil })
+			for _, path := range bothWays {
+				got := get(front, path, "plain")
+				if got.Code != http.StatusServiceUnavailable || strings.TrimSpace(got.Body.String()) != `{"detail":"Service Unavailable"}` || got.Header().Get("Retry-After") == "" {
+					t.Errorf("%v, %s: %d %s %v", cause, path, got.Code, got.Body, got.Header())
+				}
+			}
+		})
+	}
+}
+
+// An answer that says itself what it is isn't its cause's.
+func TestACauseHasNoSay(t *testing.T) {
+	users := newUsers(t)
+	for _, cause := range []error{
+		upstream(http.StatusNotFound), echov4.NewHTTPError(http.StatusNotFound, "hunter2"),
+		echov5.NewHTTPError(http.StatusNotFound, "hunter2"), echov5.ErrNotFound,
+	} {
+		own := &authn.HTTPError{Status: http.StatusPaymentRequired, Detail: "UNPAID", Header: http.Header{"X-Bill": {"7"}}, Err: cause}
+		over(t, func(t *testing.T, front fronts.Front) {
+			fronts.Handle(front, "/rule", users.CurrentUser(authn.Active).Require(func(*soul) error { return own }), nil)
+			front.Mount(routes.List{{Method: http.MethodGet, Path: "/route", Name: "route", Handler: func(http.ResponseWriter, *http.Request) error { return fmt.Errorf("pay: %w", own) }}})
+			for _, path := range []string{"/rule", "/route"} {
+				got := get(front, path, "plain")
+				if got.Code != http.StatusPaymentRequired || strings.TrimSpace(got.Body.String()) != `{"detail":"UNPAID"}` || got.Header().Get("X-Bill") != "7" {
+					t.Errorf("%#v, %s: %d %s %v", cause, path, got.Code, got.Body, got.Header())
+				}
+			}
+		})
+	}
+}
+
+// A body that a middleware of the framework's cuts off is 413, as ours is.
+func TestAFrameworksBodyLimit(t *testing.T) {
+	users, err := authn.New(&authntest.Memory{}, authn.Config{}, authntest.Impersonator{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	four, five, mux := echov4.New(), echov5.New(), http.NewServeMux()
+	four.Use(middlewarev4.BodyLimit("100B"))
+	five.Use(middlewarev5.BodyLimit(100))
+	echo4.Mount(four, routes.All(users))
+	echo5.Mount(five, routes.All(users))
+	nethttp.Mount(mux, routes.All(users))
+	for name, h := range map[string]http.Handler{"echo4": four, "echo5": five, "nethttp": http.MaxBytesHandler(mux, 100)} {
+		body := strings.NewReader(`{"email":"` + strings.Repeat("a", 500) + `"}`)
+		r := httptest.NewRequest(http.MethodPost, "/auth/register", io.MultiReader(body)) // of unknown length
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusRequestEntityTooLarge || strings.TrimSpace(w.Body.String()) != `{"detail":"Request Entity Too Large"}` {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+// A status that is none, or one of success, answers no error.
+func TestNoErrorIsASuccess(t *testing.T) {
+	users := newUsers(t)
+	for _, status := range []int{-1, 0, http.StatusEarlyHints, http.StatusOK, http.StatusNoContent, 1000} {
+		for _, cause := range []error{upstream(status), echov4.NewHTTPError(status, "hunter2"), echov5.NewHTTPError(status, "hunter2")} {
+			over(t, func(t *testing.T, front fronts.Front) {
+				fronts.Handle(front, "/rule", users.CurrentUser(authn.Active).Require(func(*soul) error { return cause }), nil)
+				front.Mount(routes.List{{Method: http.MethodGet, Path: "/route", Name: "route", Handler: func(http.ResponseWriter, *http.Request) error { return cause }}})
+				for path, want := range map[string]string{"/rule": `403 {"detail":"Forbidden"}`, "/route": `500 {"detail":"Internal Server Error"}`} {
+					got := get(front, path, "plain")
+					if got := fmt.Sprint(got.Code, " ", strings.TrimSpace(got.Body.String())); got != want {
+						t.Errorf("%#v, %s: %s, want %s", cause, path, got, want)
+					}
+				}
+			})
 		}
 	}
 }

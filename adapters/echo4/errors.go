@@ -15,15 +15,14 @@ import (
 // of the application's own.
 //
 // An [*echo.HTTPError] that a rule or a hook of the application's returned
-// keeps its code and message.
+// keeps its code and message, unless it is the cause of an
+// [authn.ErrUnavailable] or [*authn.HTTPError] of theirs.
 func Error(c echo.Context, err error) error {
-	answer := authn.AsHTTPError(err)
-	var own *echo.HTTPError
-	if errors.As(err, &own) {
-		answer = &authn.HTTPError{Status: own.Code, Detail: own.Message, Err: err}
-	}
+	answer := AsHTTPError(err)
 	answer.SetHeader(c.Response().Header())
-	return &echo.HTTPError{Code: answer.Status, Message: authn.ErrorBody{Detail: answer.Detail}, Internal: err}
+	// Echo's own handler answers as an Internal that is an [*echo.HTTPError]: err isn't it itself.
+	cause := &authn.HTTPError{Status: answer.Status, Detail: answer.Detail, Header: answer.Header, Err: err}
+	return &echo.HTTPError{Code: answer.Status, Message: authn.ErrorBody{Detail: answer.Detail}, Internal: cause}
 }
 
 // ErrorHandler is an Echo error handler whose answers have the contract's
@@ -46,9 +45,10 @@ func ErrorHandler(err error, c echo.Context) {
 // AsHTTPError returns the answer that an error deserves which reaches an Echo
 // error handler, for one that writes it in a form of its own: Echo's errors
 // have their code and message, and all others what [authn.AsHTTPError] says.
+// The cause of an [authn.ErrUnavailable] or [*authn.HTTPError] has no say in it.
 func AsHTTPError(err error) *authn.HTTPError {
-	var known *echo.HTTPError
-	if !errors.As(err, &known) {
+	known := answerOf(err)
+	if known == nil {
 		return authn.AsHTTPError(err)
 	}
 	answer := &authn.HTTPError{Status: known.Code, Detail: known.Message, Err: err}
@@ -59,4 +59,31 @@ func AsHTTPError(err error) *authn.HTTPError {
 		answer.Detail = message.Error()
 	}
 	return answer
+}
+
+// answerOf returns the error of Echo's that says how to answer err; nil where
+// none does. Go panics at a status that is none, and below 300 are those of
+// success.
+func answerOf(err error) *echo.HTTPError {
+	var known *echo.HTTPError
+	if !errors.As(err, &known) || known == nil || known.Code < http.StatusMultipleChoices || known.Code > 999 {
+		return nil
+	}
+	if isCause(known, err, known.Code) {
+		return nil
+	}
+	return known
+}
+
+// isCause reports whether known is but the cause of an answer of ours: of an
+// [authn.ErrUnavailable], or of an [*authn.HTTPError] that isn't how a guard
+// refuses for a rule's error. That a middleware of Echo's cut off the body is
+// said of a route that couldn't read it.
+func isCause(known, err error, status int) bool {
+	if errors.Is(err, authn.ErrUnavailable) && !errors.Is(known, authn.ErrUnavailable) {
+		return true
+	}
+	var ours, within *authn.HTTPError
+	return errors.As(err, &ours) && !errors.As(known, &within) &&
+		!errors.Is(ours, authn.ErrForbidden) && status != http.StatusRequestEntityTooLarge
 }

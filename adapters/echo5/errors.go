@@ -35,7 +35,8 @@ func (e answered) Unwrap() error { return e.HTTPError }
 //
 // An [*echo.HTTPError], or another error with a status of Echo's
 // ([echo.HTTPStatusCoder]), that a rule or a hook of the application's returned
-// keeps its code and message.
+// keeps its code and message, unless it is the cause of an
+// [authn.ErrUnavailable] or [*authn.HTTPError] of theirs.
 func Error(c *echo.Context, err error) error {
 	answer := AsHTTPError(err)
 	answer.SetHeader(c.Response().Header())
@@ -62,12 +63,14 @@ func ErrorHandler(c *echo.Context, err error) {
 // AsHTTPError returns the answer that an error deserves which reaches an Echo
 // error handler, for one that writes it in a form of its own: Echo's errors
 // have their code and message, and all others what [authn.AsHTTPError] says.
+// The cause of an [authn.ErrUnavailable] or [*authn.HTTPError] has no say in it,
+// such as the answer of a service that a store asks.
 func AsHTTPError(err error) *authn.HTTPError {
 	known, ok := errors.AsType[interface {
 		error
 		echo.HTTPStatusCoder
 	}](err)
-	if !ok || known.StatusCode() == 0 {
+	if !ok || !refuses(known.StatusCode()) || isCause(known, err, known.StatusCode()) {
 		return authn.AsHTTPError(err)
 	}
 	if ours, ok := known.(answered); ok {
@@ -78,4 +81,23 @@ func AsHTTPError(err error) *authn.HTTPError {
 		answer.Detail = own.Message
 	}
 	return answer
+}
+
+// refuses reports whether a status can answer an error: Go panics at what is
+// none, and below 300 are those of success.
+func refuses(status int) bool {
+	return status >= http.StatusMultipleChoices && status <= 999
+}
+
+// isCause reports whether known is but the cause of an answer of ours: of an
+// [authn.ErrUnavailable], or of an [*authn.HTTPError] that isn't how a guard
+// refuses for a rule's error. That a middleware of Echo's cut off the body is
+// said of a route that couldn't read it.
+func isCause(known, err error, status int) bool {
+	if errors.Is(err, authn.ErrUnavailable) && !errors.Is(known, authn.ErrUnavailable) {
+		return true
+	}
+	var ours, within *authn.HTTPError
+	return errors.As(err, &ours) && !errors.As(known, &within) &&
+		!errors.Is(ours, authn.ErrForbidden) && status != http.StatusRequestEntityTooLarge
 }
