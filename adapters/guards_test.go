@@ -499,3 +499,18 @@ func TestTheCauseIsLogged(t *testing.T) {
 		}
 	}
 }
+
+// Nobody writes lines into the log by a path, or by what a store repeats.
+func TestAnEntryOfTheLogIsALine(t *testing.T) {
+	var logged strings.Builder
+	server := &http.Server{ErrorLog: log.New(&logged, "", 0)}
+	mux := http.NewServeMux()
+	nethttp.Mount(mux, routes.List{{Method: http.MethodGet, Path: "/things/{id}", Handler: func(_ http.ResponseWriter, r *http.Request) error {
+		return fmt.Errorf("no integer: %s", r.PathValue("id"))
+	}}})
+	r := httptest.NewRequest(http.MethodGet, "/things/a%0aroot%20logged%20in%1b[2J%c2%85b", nil)
+	mux.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, server)))
+	if got, want := logged.String(), "GET /things/a%0aroot%20logged%20in%1b[2J%c2%85b: no integer: a root logged in [2J b\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -3,6 +3,8 @@ package nethttp
 import (
 	"log"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"github.com/echo-users/echo-users/authn"
 )
@@ -11,9 +13,20 @@ import (
 // of a 5xx goes to the server's log ([http.Server] ErrorLog).
 func Error(w http.ResponseWriter, r *http.Request, err error) {
 	if authn.AsHTTPError(err).Status >= http.StatusInternalServerError {
-		logf(r, "%s %s: %v", r.Method, r.URL.Path, err)
+		logf(r, "%s %s: %s", r.Method, r.URL.EscapedPath(), oneLine(err.Error()))
 	}
 	authn.WriteError(w, err)
+}
+
+// oneLine keeps what a client has sent, and a store repeats in an error, from
+// looking like an entry of its own in the log.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 func logf(r *http.Request, format string, args ...any) {
