@@ -13,7 +13,7 @@ import (
 
 // HTTPError is an error with the answer that it deserves.
 type HTTPError struct {
-	// Status is the HTTP status code.
+	// Status is the HTTP status code. Defaults to 500.
 	Status int
 	// Detail goes into the body, as {"detail": …}.
 	Detail any
@@ -50,6 +50,14 @@ func retryAfter(err error) string {
 func AsHTTPError(err error) *HTTPError {
 	var answer *HTTPError
 	if errors.As(err, &answer) {
+		if answer.Status == 0 {
+			own := *answer
+			own.Status = http.StatusInternalServerError
+			if own.Detail == nil {
+				own.Detail = http.StatusText(own.Status)
+			}
+			return &own
+		}
 		return answer
 	}
 	status := http.StatusInternalServerError

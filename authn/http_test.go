@@ -103,6 +103,14 @@ func TestAnAnswerOfOnesOwn(t *testing.T) {
 	}
 }
 
+func TestAnAnswerWithoutAStatus(t *testing.T) {
+	w := httptest.NewRecorder()
+	authn.WriteError(w, &authn.HTTPError{Err: errors.New("hunter2")})
+	if got := fmt.Sprint(w.Code, " ", w.Body); got != `500 {"detail":"Internal Server Error"}` {
+		t.Error(got)
+	}
+}
+
 func TestADetailThatIsNoJSON(t *testing.T) {
 	w := httptest.NewRecorder()
 	authn.WriteError(w, &authn.HTTPError{Status: http.StatusTeapot, Detail: func() {}, Header: http.Header{"X-Tea": {"a"}}})
