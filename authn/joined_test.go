@@ -187,7 +187,10 @@ func TestALoadEndsWithItsLastWaiter(t *testing.T) {
 		ctx, giveUp := context.WithCancel(t.Context())
 		a, b := startLoad(ctx, g, "ann"), startLoad(ctx, g, "bob")
 		store.let(nil) // the joined query is sent
-		queued := startLoad(ctx, g, "cid")
+		before, giveUpBefore := context.WithCancel(t.Context())
+		queued := startLoad(before, g, "cid")
+		giveUpBefore()
+		synctest.Wait()
 		giveUp()
 		synctest.Wait() // and ends by itself
 		if !a.done || !b.done || !queued.done {

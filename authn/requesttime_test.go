@@ -3,6 +3,7 @@ package authn_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,10 +32,10 @@ func TestARequestForAMailTakesAsLongForNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sent := 0
+		var sent atomic.Int64
 		send := func(context.Context, *authntest.User, authn.Token) error {
 			<-time.After(time.Second)
-			sent++
+			sent.Add(1)
 			return nil
 		}
 		users.Use(authn.Hooks[*authntest.User]{AfterRequestVerify: send, AfterForgotPassword: send})
@@ -52,8 +53,8 @@ func TestARequestForAMailTakesAsLongForNobody(t *testing.T) {
 				}
 			}
 		}
-		if err := errors.Join(users.Flush(t.Context()), users.Shutdown(t.Context())); err != nil || sent != 2 {
-			t.Errorf("%d mails, %v", sent, err)
+		if err := errors.Join(users.Flush(t.Context()), users.Shutdown(t.Context())); err != nil || sent.Load() != 2 {
+			t.Errorf("%d mails, %v", sent.Load(), err)
 		}
 	})
 }

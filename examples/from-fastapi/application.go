@@ -64,7 +64,8 @@ type config struct {
 	lifetime               time.Duration // of tokens, as in the Python application
 	allowDuplicates        bool
 	pythonKnowsBcryptAlone bool
-	insecure               bool // plain HTTP, and secrets of a few letters
+	insecure               bool          // plain HTTP, and secrets of a few letters
+	timeout                time.Duration // of a route; the default where it is zero
 }
 
 // application is the routes, and what ends after them.
@@ -105,6 +106,7 @@ func newApplication[K userdb.Key](ctx context.Context, db *gorm.DB, cfg config) 
 
 	profile := routes.Input(func(in Profile, u *AppUser[K]) error { in.FirstName.Apply(&u.FirstName); return nil })
 	factory, err := routes.New(users, routes.Config[*AppUser[K]]{
+		Timeout:  cfg.timeout,
 		Register: profile,
 		Update:   profile,
 		Read: routes.Output(func(u *AppUser[K]) UserRead {

@@ -54,7 +54,7 @@ func openOld(t *testing.T, engine, key string) old {
 		}
 		t.Cleanup(func() { client.Del(context.Background(), user.RedisKey) })
 	}
-	cfg := config{secrets: secrets(fixture.Secrets), redisURL: redisURL, lifetime: tenYears, insecure: true}
+	cfg := config{secrets: secrets(fixture.Secrets), redisURL: redisURL, lifetime: tenYears, insecure: true, timeout: time.Minute} // bcrypt is slow with the race detector
 	o := old{Fixture: fixture, db: db}
 	if key == "uuid" {
 		o.app, err = newApplication[uuid.UUID](t.Context(), db, cfg)
