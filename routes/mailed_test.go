@@ -71,7 +71,7 @@ func newMailSite(t *testing.T, db *gorm.DB, secrets testdb.Secrets, limits route
 	limits.Now = clock.Now
 	s := &mailSite{mails: new(authntest.Outbox[*userdb.User]), clock: clock}
 	s.site = serveSite(t, db, authn.Config{VerifyTokens: verify, ResetTokens: reset, Now: clock.Now},
-		routes.Config[*userdb.User]{Limits: limits}, bearer, cookie)
+		routes.Config[*userdb.User]{Limits: limits, Timeout: time.Minute}, bearer, cookie) // bcrypt is slow with the race detector
 	s.users.Use(s.mails.Hooks())
 	return s
 }
