@@ -304,24 +304,27 @@ func TestErrorsOfEchoKeepTheirAnswer(t *testing.T) {
 // What a route or a rule returns is answered alike by every error handler.
 func TestErrorsOfEchoHaveOurBodyFromOurRoutes(t *testing.T) {
 	active := newUsers(t).CurrentUser(authn.Active)
-	over(t, func(t *testing.T, front fronts.Front) {
-		if strings.Contains(t.Name(), "nethttp") {
-			t.Skip("it knows no errors of Echo's")
-		}
-		for path, message := range map[string]any{"text": "twice", "error": errors.New("twice")} {
-			var err error = echov4.NewHTTPError(http.StatusConflict, message)
-			if strings.Contains(t.Name(), "echo5") {
-				err = echov5.NewHTTPError(http.StatusConflict, "twice")
+	for how, makeFront := range map[string]func(string) (fronts.Front, error){"ours": fronts.New, "bare": fronts.Bare} {
+		for name, returned := range map[string][]error{
+			"echo4": {echov4.NewHTTPError(http.StatusConflict, "twice"), echov4.NewHTTPError(http.StatusConflict, errors.New("twice"))},
+			"echo5": {echov5.NewHTTPError(http.StatusConflict, "twice")},
+		} {
+			front, err := makeFront(name)
+			if err != nil {
+				t.Fatal(err)
 			}
-			front.Mount(routes.List{{Method: http.MethodGet, Path: "/route/" + path, Name: path, Handler: func(http.ResponseWriter, *http.Request) error { return err }}})
-			fronts.Handle(front, "/rule/"+path, active.Require(func(*soul) error { return err }), nil)
-			for _, path := range []string{"/route/" + path, "/rule/" + path} {
-				if got := get(front, path, "plain"); got.Code != http.StatusConflict || strings.TrimSpace(got.Body.String()) != `{"detail":"twice"}` {
-					t.Errorf("%s: %d %s", path, got.Code, got.Body)
+			for i, err := range returned {
+				route, rule := fmt.Sprint("/route/", i), fmt.Sprint("/rule/", i)
+				front.Mount(routes.List{{Method: http.MethodGet, Path: route, Name: route, Handler: func(http.ResponseWriter, *http.Request) error { return err }}})
+				fronts.Handle(front, rule, active.Require(func(*soul) error { return err }), nil)
+				for _, path := range []string{route, rule} {
+					if got := get(front, path, "plain"); got.Code != http.StatusConflict || strings.TrimSpace(got.Body.String()) != `{"detail":"twice"}` {
+						t.Errorf("%s, %s, %s: %d %s", name, how, path, got.Code, got.Body)
+					}
 				}
 			}
 		}
-	})
+	}
 }
 
 // upstream is an error of a client of another service, which has a status as

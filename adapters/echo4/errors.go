@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/internal/echos"
 	"github.com/echo-users/echo-users/authn"
 )
 
@@ -47,8 +48,8 @@ func ErrorHandler(err error, c echo.Context) {
 // have their code and message, and all others what [authn.AsHTTPError] says.
 // The cause of an [authn.ErrUnavailable] or [*authn.HTTPError] has no say in it.
 func AsHTTPError(err error) *authn.HTTPError {
-	known := answerOf(err)
-	if known == nil {
+	var known *echo.HTTPError
+	if !errors.As(err, &known) || known == nil || !echos.Answers(known, known.Code, err) {
 		return authn.AsHTTPError(err)
 	}
 	answer := &authn.HTTPError{Status: known.Code, Detail: known.Message, Err: err}
@@ -59,31 +60,4 @@ func AsHTTPError(err error) *authn.HTTPError {
 		answer.Detail = message.Error()
 	}
 	return answer
-}
-
-// answerOf returns the error of Echo's that says how to answer err; nil where
-// none does. Go panics at a status that is none, and below 300 are those of
-// success.
-func answerOf(err error) *echo.HTTPError {
-	var known *echo.HTTPError
-	if !errors.As(err, &known) || known == nil || known.Code < http.StatusMultipleChoices || known.Code > 999 {
-		return nil
-	}
-	if isCause(known, err, known.Code) {
-		return nil
-	}
-	return known
-}
-
-// isCause reports whether known is but the cause of an answer of ours: of an
-// [authn.ErrUnavailable], or of an [*authn.HTTPError] that isn't how a guard
-// refuses for a rule's error. That a middleware of Echo's cut off the body is
-// said of a route that couldn't read it.
-func isCause(known, err error, status int) bool {
-	if errors.Is(err, authn.ErrUnavailable) && !errors.Is(known, authn.ErrUnavailable) {
-		return true
-	}
-	var ours, within *authn.HTTPError
-	return errors.As(err, &ours) && !errors.As(known, &within) &&
-		!errors.Is(ours, authn.ErrForbidden) && status != http.StatusRequestEntityTooLarge
 }

@@ -1,10 +1,9 @@
 package echo4
 
 import (
-	"strings"
-
 	"github.com/labstack/echo/v4"
 
+	"github.com/echo-users/echo-users/adapters/internal/echos"
 	"github.com/echo-users/echo-users/routes"
 )
 
@@ -17,23 +16,10 @@ type Router interface {
 func Mount(r Router, lists ...routes.List) {
 	for _, list := range lists {
 		for _, route := range list {
-			path, names := echoPath(route.Path)
+			path, names := echos.Path(route.Path)
 			r.Add(route.Method, path, echoHandler(route.Handler, names)).Name = route.Name
 		}
 	}
-}
-
-// echoPath turns /users/{id} into /users/:id, and names the parameters.
-func echoPath(pattern string) (path string, names []string) {
-	segments := strings.Split(pattern, "/")
-	for i, segment := range segments {
-		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			name = strings.TrimSuffix(name, "}")
-			segments[i] = ":" + name
-			names = append(names, name)
-		}
-	}
-	return strings.Join(segments, "/"), names
 }
 
 func echoHandler(h routes.Handler, names []string) echo.HandlerFunc {

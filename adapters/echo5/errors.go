@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v5"
 
+	"github.com/echo-users/echo-users/adapters/internal/echos"
 	"github.com/echo-users/echo-users/authn"
 )
 
@@ -70,7 +71,7 @@ func AsHTTPError(err error) *authn.HTTPError {
 		error
 		echo.HTTPStatusCoder
 	}](err)
-	if !ok || !refuses(known.StatusCode()) || isCause(known, err, known.StatusCode()) {
+	if !ok || !echos.Answers(known, known.StatusCode(), err) {
 		return authn.AsHTTPError(err)
 	}
 	if ours, ok := known.(answered); ok {
@@ -81,23 +82,4 @@ func AsHTTPError(err error) *authn.HTTPError {
 		answer.Detail = own.Message
 	}
 	return answer
-}
-
-// refuses reports whether a status can answer an error: Go panics at what is
-// none, and below 300 are those of success.
-func refuses(status int) bool {
-	return status >= http.StatusMultipleChoices && status <= 999
-}
-
-// isCause reports whether known is but the cause of an answer of ours: of an
-// [authn.ErrUnavailable], or of an [*authn.HTTPError] that isn't how a guard
-// refuses for a rule's error. That a middleware of Echo's cut off the body is
-// said of a route that couldn't read it.
-func isCause(known, err error, status int) bool {
-	if errors.Is(err, authn.ErrUnavailable) && !errors.Is(known, authn.ErrUnavailable) {
-		return true
-	}
-	var ours, within *authn.HTTPError
-	return errors.As(err, &ours) && !errors.As(known, &within) &&
-		!errors.Is(ours, authn.ErrForbidden) && status != http.StatusRequestEntityTooLarge
 }

@@ -1,10 +1,9 @@
 package echo5
 
 import (
-	"strings"
-
 	"github.com/labstack/echo/v5"
 
+	"github.com/echo-users/echo-users/adapters/internal/echos"
 	"github.com/echo-users/echo-users/routes"
 )
 
@@ -18,7 +17,7 @@ type Router interface {
 func Mount(r Router, lists ...routes.List) {
 	for _, list := range lists {
 		for _, route := range list {
-			path, names := echoPath(route.Path)
+			path, names := echos.Path(route.Path)
 			_, err := r.AddRoute(echo.Route{
 				Method: route.Method, Path: path, Name: route.Name, Handler: echoHandler(route.Handler, names),
 			})
@@ -27,19 +26,6 @@ func Mount(r Router, lists ...routes.List) {
 			}
 		}
 	}
-}
-
-// echoPath turns /users/{id} into /users/:id, and names the parameters.
-func echoPath(pattern string) (path string, names []string) {
-	segments := strings.Split(pattern, "/")
-	for i, segment := range segments {
-		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			name = strings.TrimSuffix(name, "}")
-			segments[i] = ":" + name
-			names = append(names, name)
-		}
-	}
-	return strings.Join(segments, "/"), names
 }
 
 func echoHandler(h routes.Handler, names []string) echo.HandlerFunc {
