@@ -36,8 +36,21 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8000", "listen on this `address`")
 	flag.Parse()
+	keepFreeMemory()
 	if err := run(*addr); err != nil {
 		log.Fatal(err)
+	}
+}
+
+// keepFreeMemory starts the program again with what docs/performance recommends
+// for many log-ins at once, unless GOGC or GODEBUG is set: Go reads them when a
+// program starts. Where there is no exec, it goes on without.
+func keepFreeMemory() {
+	if os.Getenv("GOGC") != "" || os.Getenv("GODEBUG") != "" {
+		return
+	}
+	if self, err := os.Executable(); err == nil {
+		_ = syscall.Exec(self, os.Args, append(os.Environ(), "GOGC=150", "GODEBUG=madvdontneed=0"))
 	}
 }
 

@@ -2,7 +2,8 @@
 // server in a process of its own with a user cache around its database, while
 // a guarded route is visited. It tells what the log-ins reached of the rate of
 // the hash alone on the same processors, what the visits took, what was
-// answered, and the most memory that the server had.
+// answered, and the most memory that the server had. Unless GOGC and GODEBUG are
+// set, the server has those that docs/performance recommends.
 //
 //	go run ./cmd/overload                             SQLite
 //	DATABASE_URL=postgres://… go run ./cmd/overload   a database to be thrown away
@@ -252,6 +253,7 @@ func start(s scenario) (*exec.Cmd, string, error) {
 	}
 	cmd := exec.Command(self, "-serve", fmt.Sprintf("-users=%d", s.users), fmt.Sprintf("-concurrent=%d", s.concurrent), fmt.Sprintf("-spare=%d", s.spare), fmt.Sprintf("-limits=%t", s.limited))
 	cmd.Stderr = os.Stderr
+	cmd.Env = append([]string{"GOGC=150", "GODEBUG=madvdontneed=0"}, os.Environ()...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, "", err
