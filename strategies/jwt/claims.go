@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ type claims struct {
 	expiresAt, notBefore, issuedAt, authTime time.Time
 	generation                               int64
 	renewed, mailed                          bool // mailed: to reset a password, by fastapi-users
+	kept                                     bool // and shared by all who read the token
 }
 
 // set takes one claim. Names are exact; other claims are the application's.
@@ -84,7 +86,7 @@ func (c *claims) owner() string {
 
 // identity is what the claims, encoded as payload, say about who it is.
 func (c *claims) identity(payload string) authn.Identity {
-	return authn.Identity{
+	id := authn.Identity{
 		Claims:     payload,
 		Subject:    c.owner(),
 		SessionID:  c.sessionID,
@@ -96,6 +98,10 @@ func (c *claims) identity(payload string) authn.Identity {
 		Renewed:    c.renewed,
 		Scopes:     strings.Fields(c.scope),
 	}
+	if c.kept {
+		id.Methods = slices.Clone(c.methods) // the caller's own
+	}
+	return id
 }
 
 // audience is an aud claim as it is written: a string or an array of strings

@@ -47,7 +47,7 @@ func BenchmarkParts(b *testing.B) {
 		{"claims, with their base64", func() bool { return decodeClaims(payload, new(claims).set) == nil }},
 		{"in place of these: SHA-256, and a look-up", func() bool {
 			sum := digestOf(token)
-			return kept.recall(&sum, new(claims))
+			return kept.recall(&sum) != nil
 		}},
 		{"claims by encoding-json", func() bool {
 			var c struct {

@@ -34,11 +34,12 @@ func NewRevocable(keys Keys, cfg Config, denylist authn.Denylist) (*Revocable, e
 
 // Read is [Strategy.Read], and refuses what was revoked.
 func (s *Revocable) Read(ctx context.Context, token string) (authn.Identity, error) {
-	var c claims
-	if err := s.read(ctx, token, &c); err != nil {
+	var room claims
+	c, err := s.read(ctx, token, &room)
+	if err != nil {
 		return authn.Identity{}, err
 	}
-	denied, err := s.denylist.Denied(ctx, s.denialID(&c, token))
+	denied, err := s.denylist.Denied(ctx, s.denialID(c, token))
 	if err != nil {
 		return authn.Identity{}, err
 	}
@@ -50,8 +51,8 @@ func (s *Revocable) Read(ctx context.Context, token string) (authn.Identity, err
 
 // Revoke ends a token. One that isn't valid needs no ending.
 func (s *Revocable) Revoke(ctx context.Context, token string) error {
-	var c claims
-	err := s.read(ctx, token, &c)
+	var room claims
+	c, err := s.read(ctx, token, &room)
 	if errors.Is(err, authn.ErrInvalidToken) {
 		return nil
 	}
@@ -59,13 +60,13 @@ func (s *Revocable) Revoke(ctx context.Context, token string) error {
 		return err
 	}
 	until := c.expiresAt
-	if renewable := c.authTime.Add(s.cfg.RenewFor); s.isFamily(&c) && !until.IsZero() && renewable.After(until) {
+	if renewable := c.authTime.Add(s.cfg.RenewFor); s.isFamily(c) && !until.IsZero() && renewable.After(until) {
 		until = renewable
 	}
 	if !until.IsZero() {
 		until = until.Add(s.cfg.Leeway)
 	}
-	return s.denylist.Deny(ctx, s.denialID(&c, token), until, s.cfg.Now())
+	return s.denylist.Deny(ctx, s.denialID(c, token), until, s.cfg.Now())
 }
 
 // isFamily reports whether a token ends with those that it was renewed from, and

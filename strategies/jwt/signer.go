@@ -143,10 +143,11 @@ func (s signer) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 // encoding refuses what isn't canonical, so that a token has one spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
-// payload returns a token's claims segment, encoded.
+// payload returns the claims segment, encoded, of a token that was verified.
 func payload(token string) string {
-	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
-	return token[first+1 : last]
+	_, rest, _ := strings.Cut(token, ".")
+	claims, _, _ := strings.Cut(rest, ".")
+	return claims
 }
 
 // verify checks the header and the signature of a token. It returns the keys

@@ -216,40 +216,42 @@ func (s *Strategy) Renew(id authn.Identity) (authn.Identity, error) {
 // kind, such as jwt.ErrTokenExpired. Any other error means that a [KeySet] could
 // not look for the key that the token names.
 func (s *Strategy) Read(ctx context.Context, token string) (authn.Identity, error) {
-	var c claims
-	if err := s.read(ctx, token, &c); err != nil {
+	var room claims
+	c, err := s.read(ctx, token, &room)
+	if err != nil {
 		return authn.Identity{}, err
 	}
 	return c.identity(payload(token)), nil
 }
 
-// read verifies a token and decodes its claims into c.
-func (s *Strategy) read(ctx context.Context, token string, c *claims) error {
+// read verifies a token and returns its claims: decoded into room, or those that
+// are kept, which are nobody's to change.
+func (s *Strategy) read(ctx context.Context, token string, room *claims) (*claims, error) {
 	var sum digest
 	keeps := s.cfg.KeepVerified && len(token) <= maxVerifiedSize
 	if keeps {
 		sum = digestOf(token)
-		if s.ring.Load().verified.recall(&sum, c) {
-			return s.validateTimes(c)
+		if kept := s.ring.Load().verified.recall(&sum); kept != nil {
+			return kept, s.validateTimes(kept)
 		}
 	}
 	by, _, err := s.verify(ctx, token)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := decodeClaims(payload(token), c.set); err != nil {
-		return err
+	if err := decodeClaims(payload(token), room.set); err != nil {
+		return nil, err
 	}
-	if err := s.validateTimes(c); err != nil {
-		return err
+	if err := s.validateTimes(room); err != nil {
+		return nil, err
 	}
-	if err := s.validate(c); err != nil {
-		return err
+	if err := s.validate(room); err != nil {
+		return nil, err
 	}
 	if keeps {
-		by.verified.keep(&sum, c, s.cfg.Now())
+		by.verified.keep(&sum, room, s.cfg.Now())
 	}
-	return nil
+	return room, nil
 }
 
 // validateTimes checks the times of a token whose signature is good

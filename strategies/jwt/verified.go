@@ -50,25 +50,22 @@ func digestOf(token string) (sum digest) {
 	return sum
 }
 
-// recall reports whether the token with this sum was verified, and puts its
-// claims into c.
-func (v *verifiedTokens) recall(sum *digest, c *claims) bool {
+// recall returns the claims of the token with this sum, if it was verified.
+func (v *verifiedTokens) recall(sum *digest) *claims {
 	set := v.set(sum)
 	for i := range set {
 		if t := set[i].Load(); t != nil && t.sum == *sum {
-			*c = t.claims
-			c.methods = slices.Clone(c.methods) // the caller's own
-			return true
+			return &t.claims
 		}
 	}
-	return false
+	return nil
 }
 
 // keep keeps the claims of a token that was verified: in a place where none is
 // that hasn't expired, or in place of any.
 func (v *verifiedTokens) keep(sum *digest, c *claims, now time.Time) {
 	kept := &verifiedToken{*sum, *c}
-	kept.claims.methods = slices.Clone(c.methods)
+	kept.claims.methods, kept.claims.kept = slices.Clone(c.methods), true
 	set := v.set(sum)
 	place := int(sum[8]) % len(set)
 	for i := range set {
