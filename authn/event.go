@@ -69,7 +69,8 @@ const (
 	// EventResetRequested: a token for a new password was sent, or was asked for
 	// by an address that is due none.
 	EventResetRequested EventKind = "password-reset-requested"
-	// EventPasswordReset: there is a new password, by a mailed token.
+	// EventPasswordReset: there is a new password, by a mailed token; or such a
+	// token was no good.
 	EventPasswordReset EventKind = "password-reset"
 	// EventEmailChanged: the user has another address, and is unverified unless
 	// told otherwise.
@@ -77,7 +78,8 @@ const (
 	// EventVerifyRequested: a token that proves the address was sent, or was asked
 	// for by an address that is due none.
 	EventVerifyRequested EventKind = "verify-requested"
-	// EventVerified: the address was proven, or a superuser said so.
+	// EventVerified: the address was proven, or a superuser said so; or a mailed
+	// token was no good.
 	EventVerified EventKind = "verified"
 	// EventUnverified: a superuser took it back.
 	EventUnverified EventKind = "unverified"
@@ -125,6 +127,9 @@ const (
 	ReasonUnknownUser Reason = "unknown-user"
 	// ReasonWrongPassword: somebody has, and another password.
 	ReasonWrongPassword Reason = "wrong-password"
+	// ReasonInvalidToken: a mailed token was malformed, expired, spent, or of another
+	// purpose. Where there is a user, it was once theirs.
+	ReasonInvalidToken Reason = "invalid-token"
 	// ReasonInactive: the user is inactive.
 	ReasonInactive Reason = "inactive"
 	// ReasonNotVerified: the backend takes verified users alone.

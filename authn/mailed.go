@@ -75,12 +75,15 @@ func (m *Users[U]) RequestVerify(ctx context.Context, email string) error {
 // [ErrInvalidToken], also for a token of an address that isn't theirs any
 // more, [ErrAlreadyVerified], [ErrNotSupported], [ErrUnavailable]. Of many at
 // once, one succeeds.
-func (m *Users[U]) Verify(ctx context.Context, token string) (U, error) {
+func (m *Users[U]) Verify(ctx context.Context, token string) (verified U, err error) {
 	var none U
+	var subject string
+	defer func() { m.recordUnfit(ctx, EventVerified, subject, err) }()
 	u, mailed, err := m.open(ctx, m.cfg.VerifyTokens, token)
 	if err != nil {
 		return none, err
 	}
+	subject = u.AuthID()
 	var refused error
 	u, err = m.store.Update(ctx, u.AuthID(), func(u U) error {
 		switch account := u.AuthAccount(); {
@@ -118,8 +121,10 @@ func (m *Users[U]) ForgotPassword(ctx context.Context, email string) error {
 // password or (unless fastapi-users made it) of the address; [*PasswordError], [ErrPasswordTooLong],
 // [ErrUnavailable], and the error of [Hooks.DuringResetPassword], with which the
 // token isn't spent; [ErrNotSupported]. Of many at once, one succeeds.
-func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U, error) {
+func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (reset U, err error) {
 	var none U
+	var subject string
+	defer func() { m.recordUnfit(ctx, EventPasswordReset, subject, err) }()
 	if err := checkPasswordLength(password); err != nil {
 		return none, err
 	}
@@ -127,6 +132,7 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U
 	if err != nil {
 		return none, err
 	}
+	subject = u.AuthID()
 	before := *u.AuthAccount()
 	if !before.IsActive {
 		return none, ErrInvalidToken
@@ -176,6 +182,17 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (U
 	m.Record(ctx, Event{Kind: EventPasswordReset, UserID: u.AuthID()})
 	m.afterResetPassword(ctx, u)
 	return u, nil
+}
+
+// recordUnfit records that a mailed token was no good, as an event of this kind,
+// if err says so.
+func (m *Users[U]) recordUnfit(ctx context.Context, kind EventKind, subject string, err error) {
+	switch {
+	case errors.Is(err, ErrInvalidToken):
+		m.Record(ctx, Event{Kind: kind, Outcome: Failed, Reason: ReasonInvalidToken, UserID: subject})
+	case errors.Is(err, ErrAlreadyVerified):
+		m.Record(ctx, Event{Kind: kind, Outcome: Refused, Reason: ReasonAlreadyVerified, UserID: subject})
+	}
 }
 
 // spent tells the error of a write by which a token is used.

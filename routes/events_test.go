@@ -298,13 +298,18 @@ func TestEveryKindOfEvent(t *testing.T) {
 			{"ask for verification", func() { post("/auth/request-verify-token", `{"email":"anna@example.com"}`) }, "verify-requested succeeded ann"},
 			{"for nobody", func() { post("/auth/request-verify-token", `{"email":"nobody@example.com"}`) }, "verify-requested refused (unknown-user) -"},
 			{"verify", func() { post("/auth/verify", fmt.Sprintf(`{"token":%q}`, s.mailed())) }, "verified succeeded ann"},
-			{"verify again", func() { post("/auth/verify", fmt.Sprintf(`{"token":%q}`, s.mailed())) }, ""},
+			{"verify again", func() { post("/auth/verify", fmt.Sprintf(`{"token":%q}`, s.mailed())) }, "verified refused (already-verified) ann"},
+			{"verify by nonsense", func() { post("/auth/verify", `{"token":"nonsense"}`) }, "verified failed (invalid-token) -"},
 			{"when verified", func() { post("/auth/request-verify-token", `{"email":"anna@example.com"}`) }, "verify-requested refused (already-verified) ann"},
 			{"forgot", func() { post("/auth/forgot-password", `{"email":"anna@example.com"}`) }, "password-reset-requested succeeded ann"},
 			{"forgot, inactive", func() { post("/auth/forgot-password", `{"email":"gone@example.com"}`) }, "password-reset-requested refused (inactive) gone"},
 			{"reset", func() {
 				post("/auth/reset-password", fmt.Sprintf(`{"token":%q,"password":"fourth-secret"}`, s.mailed()))
 			}, "password-reset succeeded ann"},
+			{"reset again", func() {
+				post("/auth/reset-password", fmt.Sprintf(`{"token":%q,"password":"fifth-secret"}`, s.mailed()))
+			}, "password-reset failed (invalid-token) ann"},
+			{"reset by nonsense", func() { post("/auth/reset-password", `{"token":"nonsense","password":"fifth-secret"}`) }, "password-reset failed (invalid-token) -"},
 			{"flags", func() {
 				s.call("PATCH", "/users/"+ann, `{"is_active":false,"is_superuser":true,"is_verified":false}`, admin)
 			}, "unverified succeeded ann by root at web in a session; deactivated succeeded ann by root at web in a session; superuser-granted succeeded ann by root at web in a session"},
