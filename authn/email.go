@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -17,13 +18,14 @@ const maxEmailLength = 254
 const dottedI = '\u0130'
 
 // NormalizeEmail returns the address as it is stored: trimmed, in NFC, its
-// domain in lower case, its local part as typed. [ErrInvalidEmail] where that
-// is no address of RFC 5321 §4.1.2 (dot-string form) or RFC 6531, where its
-// domain has no dot, or where it has letters that merely look like others
-// (compatibility forms, invisible characters, İ).
+// domain in lower case and in letters of its own (U-labels, RFC 5890 §2.3.2.1),
+// its local part as typed. [ErrInvalidEmail] where that is no address of RFC 5321
+// §4.1.2 (dot-string form) or RFC 6531, where its domain has no dot or ends in a
+// number, or where it has letters that merely look like others (compatibility
+// forms, invisible characters, İ).
 func NormalizeEmail(typed string) (string, error) {
-	email := canonicalEmail(typed)
-	if len(email) > maxEmailLength || !utf8.ValidString(email) {
+	email, ok := withULabels(canonicalEmail(typed))
+	if !ok || len(email) > maxEmailLength || !utf8.ValidString(email) {
 		return "", ErrInvalidEmail
 	}
 	if strings.ContainsRune(norm.NFC.String(typed), dottedI) {
@@ -37,6 +39,18 @@ func NormalizeEmail(typed string) (string, error) {
 		return "", ErrInvalidEmail
 	}
 	return email, nil
+}
+
+// withULabels returns the address with a domain in letters of its own, so that
+// one mailbox has one spelling. It reports false where the domain has an "xn--"
+// that stands for nothing.
+func withULabels(email string) (string, bool) {
+	at := strings.LastIndexByte(email, '@')
+	if at < 0 || !strings.Contains(email[at:], "xn--") {
+		return email, true
+	}
+	domain, err := idna.Lookup.ToUnicode(email[at+1:])
+	return email[:at+1] + norm.NFC.String(domain), err == nil && !strings.Contains(domain, "xn--")
 }
 
 // canonicalEmail is what a look-up tries first. It accepts anything.
@@ -66,8 +80,8 @@ func isLocalPart(s string) bool {
 }
 
 func isDomain(s string) bool {
-	if !strings.Contains(s, ".") {
-		return false
+	if last := strings.LastIndexByte(s, '.'); last < 0 || strings.Trim(s[last+1:], "0123456789") == "" {
+		return false // an IPv4 address, say
 	}
 	for label := range strings.SplitSeq(s, ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {

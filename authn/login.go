@@ -207,7 +207,8 @@ func (m *Users[U]) issue(ctx context.Context, door LoginBackend, id Identity) (*
 // Logout ends the request's credential at the named backend, or takes it from
 // the client, as far as the backend can: [ErrUnauthorized] without a valid
 // credential of that backend, [ErrForbidden] where it takes verified users
-// alone, [ErrNotSupported], [ErrUnavailable].
+// alone, [ErrNotSupported] also for a credential that can't be ended,
+// [ErrUnavailable].
 func (m *Users[U]) Logout(r *http.Request, backend string) (*Response, error) {
 	_, out, err := capability[LogoutBackend](m, backend, "log-out")
 	if err != nil {
@@ -218,6 +219,9 @@ func (m *Users[U]) Logout(r *http.Request, backend string) (*Response, error) {
 		return nil, err
 	}
 	res, err := out.Logout(r)
+	if errors.Is(err, ErrNotSupported) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -129,6 +129,9 @@ func (m *Users[U]) Revoke(ctx context.Context, backend, token string) error {
 	if errors.Is(err, ErrInvalidToken) {
 		return nil
 	}
+	if errors.Is(err, ErrNotSupported) {
+		return err
+	}
 	return unavailable(err)
 }
 

@@ -34,13 +34,15 @@ func (res Response) Format(f fmt.State, _ rune) {
 // LogValue returns the status alone.
 func (res Response) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(res)) }
 
-// Write sends the response with Cache-Control: no-store (RFC 6749 §5.1).
+// Write sends the response with Cache-Control: no-store and Pragma: no-cache
+// (RFC 6749 §5.1).
 func (res *Response) Write(w http.ResponseWriter) error {
 	header := w.Header()
 	for name, values := range res.Header {
 		header[name] = append(header[name], values...)
 	}
 	header.Set("Cache-Control", "no-store")
+	header.Set("Pragma", "no-cache")
 	if res.Body == nil {
 		w.WriteHeader(res.Status)
 		return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -259,7 +260,8 @@ func set(cookies ...*http.Cookie) (*authn.Response, error) {
 }
 
 // CheckOrigin returns [authn.ErrCrossSite] as [http.CrossOriginProtection]
-// judges a request: by Sec-Fetch-Site, or by comparing Origin with Host. GET,
+// judges a request: by Sec-Fetch-Site, or by comparing Origin with Host; and where
+// the request came over TLS, or an Origin isn't of HTTP, by its scheme. GET,
 // HEAD and OPTIONS pass, and a request with neither header, which is no
 // browser's; but not an upgrade to a WebSocket, which is a GET that can change
 // anything afterwards.
@@ -272,7 +274,25 @@ func (c *Cookie) CheckOrigin(r *http.Request) error {
 	if err := c.origin.Check(r); err != nil {
 		return fmt.Errorf("%w: %w", authn.ErrCrossSite, err)
 	}
+	if c.isOfOtherScheme(r) {
+		return fmt.Errorf("%w: the Origin is of another scheme", authn.ErrCrossSite)
+	}
 	return nil
+}
+
+// isOfOtherScheme reports whether nothing but the host makes an Origin this
+// site's. Without TLS here, a proxy may have ended it.
+func (c *Cookie) isOfOtherScheme(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	if origin == "" || r.Header.Get("Sec-Fetch-Site") != "" || slices.Contains(c.cfg.TrustedOrigins, origin) {
+		return false
+	}
+	scheme, _, _ := strings.Cut(origin, "://")
+	return scheme != "https" && (scheme != "http" || r.TLS != nil)
 }
 
 // SecurityScheme describes the cookie.

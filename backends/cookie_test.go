@@ -1,6 +1,7 @@
 package backends_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -139,4 +140,43 @@ func FuzzCookie(f *testing.F) {
 			t.Fatalf("%q of %q", token, header)
 		}
 	})
+}
+
+// An Origin is scheme, host and port (RFC 6454 §4): of the host alone it is
+// another one's, where the scheme can be told.
+func TestOriginsOfAnotherScheme(t *testing.T) {
+	cookie := newCookie(t, backends.CookieConfig{TrustedOrigins: []string{"app://example.com"}})
+	for _, c := range []struct {
+		origin          string
+		overTLS, passes bool
+		fetchSite       string
+	}{
+		{origin: "https://example.com", passes: true},
+		{origin: "http://example.com", passes: true}, // TLS may end at a proxy
+		{origin: "https://example.com", overTLS: true, passes: true},
+		{origin: "http://example.com", overTLS: true},
+		{origin: "ftp://example.com"},
+		{origin: "chrome-extension://example.com"},
+		{origin: "//example.com"},
+		{origin: "https://example.com:8443"},
+		{origin: "app://example.com", passes: true},
+		{origin: "http://example.com", overTLS: true, passes: true, fetchSite: "same-origin"},
+	} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Host = "example.com"
+		r.Header.Set("Origin", c.origin)
+		if c.overTLS {
+			r.TLS = new(tls.ConnectionState)
+		}
+		if c.fetchSite != "" {
+			r.Header.Set("Sec-Fetch-Site", c.fetchSite)
+		}
+		if err := cookie.CheckOrigin(r); (err == nil) != c.passes || err != nil && !errors.Is(err, authn.ErrCrossSite) {
+			t.Errorf("%+v: %v", c, err)
+		}
+		r.Method = "GET"
+		if err := cookie.CheckOrigin(r); err != nil {
+			t.Errorf("GET with %+v: %v", c, err)
+		}
+	}
 }

@@ -336,6 +336,14 @@ func (b *Backend) carry(access authn.Token, refresh string, session authn.Sessio
 	return b.sessions.carrier.CarryRefresh(access, authn.Token{Value: refresh, ExpiresAt: session.ExpiresAt}, b.sessions.cfg.Now())
 }
 
+// errWithoutSession is for a token from before there were sessions, which lives
+// until it expires: nobody is told that it has ended (RFC 7009 §2.2.1,
+// unsupported_token_type).
+var errWithoutSession = &authn.HTTPError{
+	Status: http.StatusBadRequest, Detail: "TOKEN_WITHOUT_SESSION",
+	Err: fmt.Errorf("%w: the token is of no session, and its strategy can't end it", authn.ErrNotSupported),
+}
+
 // sessionLogout ends sessions.
 type sessionLogout struct{ logoutBackend }
 
@@ -347,10 +355,13 @@ func (b sessionLogout) Logout(r *http.Request) (*authn.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if id.SessionID != "" {
+	switch {
+	case id.SessionID != "":
 		if err := b.sessions.end(r.Context(), id.Subject, id.SessionID); err != nil {
 			return nil, err
 		}
+	case b.revoker == nil && b.clearer == nil:
+		return nil, errWithoutSession
 	}
 	res, err := b.logoutBackend.Logout(r)
 	if err != nil {
@@ -387,6 +398,8 @@ func (b sessionRevoker) Revoke(ctx context.Context, token string) error {
 		if err := b.sessions.end(ctx, id.Subject, id.SessionID); err != nil {
 			return err
 		}
+	} else if _, ok := b.strategy.(authn.Revoker); !ok {
+		return errWithoutSession
 	}
 	return b.revokeToken(ctx, authn.Token{Value: token})
 }

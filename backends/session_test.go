@@ -77,6 +77,13 @@ func (f *failing) DeleteSession(ctx context.Context, subject, id string) error {
 	return f.SessionStore.DeleteSession(ctx, subject, id)
 }
 
+func (f *failing) DeleteSessions(ctx context.Context, subject, but string) error {
+	if err := f.fail(f.before, "delete all"); err != nil {
+		return err
+	}
+	return f.SessionStore.DeleteSessions(ctx, subject, but)
+}
+
 type option func(*jwt.Config, *backends.SessionConfig)
 
 func newHouse(t *testing.T, options ...option) *house {
@@ -587,6 +594,66 @@ func TestWhatEndsSessions(t *testing.T) {
 }
 
 // Signing out elsewhere leaves the caller's credential alone, or replaces it.
+// A token of before there were sessions can't be ended, and nobody is told that
+// it was.
+func TestATokenWithoutASession(t *testing.T) {
+	old, err := backends.JWT(jwt.Secret([]byte(strings.Repeat("s", 32))), backends.JWTConfig{Config: jwt.Config{Now: time.Now}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, transport := range map[string]authn.Transport{"bearer": backends.Bearer{}, "cookie": newCookie(t, backends.CookieConfig{})} {
+		h := newHouseOf(t, new(authntest.MemorySessions), transport, func(cfg *jwt.Config, _ *backends.SessionConfig) { cfg.Now = time.Now })
+		strategy, _ := authn.Can[authn.Strategy](old)
+		token, err := strategy.Issue(t.Context(), authn.Identity{Subject: h.ann.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.users.Revoke(t.Context(), "session", token.Value); !errors.Is(err, authn.ErrNotSupported) || authn.AsHTTPError(err).Status != http.StatusBadRequest {
+			t.Errorf("%s: revocation: %v", what, err)
+		}
+		r := withHeader("Bearer " + token.Value)
+		r.AddCookie(&http.Cookie{Name: backends.DefaultCookieName, Value: token.Value})
+		res, err := h.users.Logout(r, "session")
+		if what == "cookie" { // it is taken from the browser
+			if err != nil || res.Header.Get("Set-Cookie") == "" {
+				t.Errorf("log-out: %v, %v", res, err)
+			}
+		} else if !errors.Is(err, authn.ErrNotSupported) || authn.AsHTTPError(err).Status != http.StatusBadRequest {
+			t.Errorf("log-out: %v, %v", res, err)
+		}
+	}
+}
+
+// Where sessions can't be deleted, those of before are of no generation that
+// opens anything, and the caller stays signed in.
+func TestSigningOutElsewhereWhileSessionsAreAway(t *testing.T) {
+	store := &failing{SessionStore: new(authntest.MemorySessions)}
+	h := newHouseOf(t, store, backends.Bearer{})
+	other := h.login()
+	res, err := h.users.Login(t.Context(), "jwt", h.ann)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, r, err := h.guard.Check(withHeader("Bearer " + read(t, res).Access))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.before = map[string]error{"delete all": errCut}
+	res, err = h.users.SignOutElsewhere(r, u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.wantOpen("the caller's own", read(t, res).Access, true)
+	h.wantOpen("another session's", other.Access, false)
+	h.wantDead("another session's refresh token", other.Refresh)
+	if n := len(h.sessions()); n != 0 {
+		t.Errorf("%d sessions are listed", n)
+	}
+	if err := h.users.SignOutEverywhere(t.Context(), h.ann.ID); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSigningOutElsewhere(t *testing.T) {
 	for name, option := range map[string]option{
 		"looked up":     func(*jwt.Config, *backends.SessionConfig) {},

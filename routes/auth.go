@@ -45,19 +45,34 @@ func (f *Factory[U]) Auth(backend string) List {
 		list = append(list, f.refresh(backend, door, Operation{Tag: "auth", Backend: backend, CrossSite: crossSite}))
 	}
 	if _, ok := authn.Can[authn.Revoker](b); ok {
-		list = append(list, f.revoke(backend))
+		list = append(list, f.revoke(backend, b))
 	}
 	if _, ok := authn.Can[authn.LogoutBackend](b); ok {
 		demands := f.users.CurrentUser(authn.Active, authn.Only(backend)).Demands()
+		transport, _ := authn.Can[authn.Transport](b)
+		_, clears := transport.(authn.Clearer)
 		list = append(list, Route{http.MethodPost, "/logout", "auth:" + backend + ".logout", f.limited(f.logout(backend)), &Operation{
 			Summary: "Log out at " + backend,
 			Tag:     "auth",
 			Backend: backend,
 			Status:  http.StatusNoContent,
 			Demands: &demands,
+
+			Problems: endless(b, !clears),
 		}})
 	}
 	return list
+}
+
+// endless is the answer to a token that can't be ended, where there may be such:
+// one from before its backend kept sessions.
+func endless(b authn.Backend, may bool) []Problem {
+	strategy, _ := authn.Can[authn.Strategy](b)
+	_, revokes := strategy.(authn.Revoker)
+	if _, ok := authn.Can[authn.SessionBackend](b); !ok || revokes || !may {
+		return nil
+	}
+	return []Problem{{Status: http.StatusBadRequest, Code: "TOKEN_WITHOUT_SESSION"}}
 }
 
 func (f *Factory[U]) login(backend string) Handler {
@@ -100,8 +115,8 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 	}
 	res, err := f.users.Login(r.Context(), backend, u, authn.MethodPassword)
 	if err != nil {
-		if errors.Is(err, authn.ErrUnavailable) {
-			attempt.TakeBack() // what a gate refuses counts: it may be a second factor
+		if errors.Is(err, authn.ErrUnavailable) || errors.Is(err, authn.ErrNotVerified) || errors.Is(err, authn.ErrTooManySessions) {
+			attempt.TakeBack() // what a hook refuses counts: it may be a second factor
 		}
 		return nil, loginError(err)
 	}

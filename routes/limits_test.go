@@ -459,6 +459,27 @@ func TestRefusedPasswordsAreLimited(t *testing.T) {
 	s.has("no password", s.do("PATCH", "/users/me", `{}`, "Content-Type", "application/json", "Authorization", bearer, "X-Test-Address", "192.0.2.1"), 200, "")
 }
 
+// A right password counts for nothing, also where something else is missing; but
+// what a hook refuses does, as it may be a second factor that somebody guesses.
+func TestARightPasswordThatIsRefused(t *testing.T) {
+	for refused, want := range map[error]int{authn.ErrNotVerified: 200, authn.ErrTooManySessions: 200, authn.ErrForbidden: 429} {
+		s := newLimitSite(t, routes.Limits{})
+		s.register("ann@example.com")
+		refuse := true
+		s.users.Use(authn.Hooks[*userdb.User]{BeforeLogin: func(context.Context, *userdb.User, authn.Identity) error {
+			if refuse {
+				return refused
+			}
+			return nil
+		}})
+		for range 7 {
+			s.loginFrom("192.0.2.1", "ann@example.com", "secret")
+		}
+		refuse = false
+		s.has(refused.Error(), s.loginFrom("192.0.2.1", "ann@example.com", "secret"), want, "")
+	}
+}
+
 // What succeeds counts for nothing.
 func TestTokensThatAreRightCountForNothing(t *testing.T) {
 	s := newLimitSite(t, routes.Limits{TokenAddress: routes.Limit{Burst: 2, Every: time.Hour}})

@@ -375,6 +375,15 @@ func (s *stage) provoke(method, path string, status int, code string) (int, any,
 		if strings.HasPrefix(path, "/auth/browser/") {
 			return 0, nil, false
 		}
+	case "400 TOKEN_WITHOUT_SESSION":
+		b, _ := s.users.Backend(strings.Split(path, "/")[2])
+		strategy, _ := authn.Can[authn.Strategy](b)
+		token, err := strategy.Issue(s.Context(), authn.Identity{Subject: s.user(false, true).AuthID()})
+		if err != nil {
+			s.Fatal(err)
+		}
+		body["token"] = token.Value
+		a.header = http.Header{"Authorization": {"Bearer " + token.Value}}
 	case "400 REGISTER_USER_ALREADY_EXISTS", "400 UPDATE_USER_EMAIL_ALREADY_EXISTS":
 		body["email"] = strings.ToUpper(s.user(false, false).Email)
 	case "400 REGISTER_INVALID_PASSWORD", "400 RESET_PASSWORD_INVALID_PASSWORD", "400 UPDATE_USER_INVALID_PASSWORD":
