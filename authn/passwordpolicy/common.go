@@ -5,8 +5,10 @@ import (
 	_ "embed"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -41,12 +43,22 @@ const (
 	// maxRepeated is of how few characters a password must not be made again
 	// and again.
 	maxRepeated = 3
+	// minJoined is of how many letters and digits a common password has to be
+	// for separators in it not to make another one of it.
+	minJoined = 6
 )
 
-// fold has what people take for the same password be the same: NFKC, which
-// knows full-width letters for the plain ones, and lower case.
-func fold(password string) string {
-	return strings.ToLower(norm.NFKC.String(password))
+// fold has what people take for the same text be the same: lower case, NFKC,
+// which knows full-width letters for the plain ones, and neither marks, such as
+// accents, nor characters that nobody sees.
+func fold(text string) string {
+	plain := strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point) {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(text))
+	return strings.ToLower(norm.NFKC.String(plain)) // a syllable of Hangul is one character
 }
 
 // isListed reports whether a folded text is one of the list, by bisection of
@@ -69,16 +81,17 @@ func isListed(folded string) bool {
 }
 
 // isCommon reports whether a folded password is one of the list, or one with
-// signs, or digits and signs, added at its end, or one typed several times.
+// signs, or digits and signs, added at its end, or one typed several times, all
+// of them with or without separators.
 func isCommon(folded string) bool {
 	folded = strings.TrimSpace(folded)
-	for _, word := range []string{folded, trimmed(folded, isSign), trimmed(folded, isDigitOrSign)} {
-		if isListed(word) {
-			return true
+	words := []string{folded, trimmed(folded, isSign), trimmed(folded, isDigitOrSign)}
+	for _, s := range []string{folded, joined(folded)} {
+		if n := period(s); n <= len(s)/2 {
+			words = append(words, s[:n])
 		}
 	}
-	n := period(folded)
-	return n <= len(folded)/2 && isListed(folded[:n])
+	return slices.ContainsFunc(words, func(word string) bool { return isListed(word) || isListed(joined(word)) })
 }
 
 // trimmed is s without the characters at its end that decorate it, and s where
@@ -91,16 +104,26 @@ func trimmed(s string, decorates func(rune) bool) string {
 	return word
 }
 
+// joined is s without its separators, and s where that is too short: signs typed
+// at random have any word of four letters between them.
+func joined(s string) string {
+	word := letters(s)
+	if utf8.RuneCountInString(word) < minJoined {
+		return s
+	}
+	return word
+}
+
 func isSign(r rune) bool {
 	return ' ' <= r && r <= '~' && !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
 }
 
 func isDigitOrSign(r rune) bool { return '0' <= r && r <= '9' || isSign(r) }
 
-// isRepetitive reports whether s is the same few characters again and again.
-func isRepetitive(s string) bool {
-	n := period(s)
-	return n < len(s) && utf8.RuneCountInString(s[:n]) <= maxRepeated
+// isRepetitive reports whether a folded password is the same few characters
+// again and again, or just these: what else was typed isn't seen.
+func isRepetitive(folded string) bool {
+	return utf8.RuneCountInString(folded[:period(folded)]) <= maxRepeated
 }
 
 // period is the least n, in bytes, for which s repeats its first n, the last

@@ -55,10 +55,16 @@ func wordsOfEmail(email string) []string {
 	return slices.DeleteFunc(words, isShort)
 }
 
-// isMadeOf reports whether a folded password has one of the words in it, and
-// beside such words fewer than six letters and digits, or a common password.
+// isMadeOf reports whether a folded password has one of the words in it,
+// forwards or backwards, and beside such words fewer than six letters and
+// digits, or a common password.
 func isMadeOf(folded string, words []string) bool {
 	words = slices.Clone(words)
+	for _, w := range words {
+		backwards := []rune(w)
+		slices.Reverse(backwards)
+		words = append(words, string(backwards))
+	}
 	slices.SortFunc(words, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	const gap = "\x00" // so that what is beside a word doesn't make another
 	before := letters(folded)

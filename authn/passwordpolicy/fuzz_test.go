@@ -10,8 +10,9 @@ import (
 	"github.com/echo-users/echo-users/authn/passwordpolicy"
 )
 
-// Passwords and addresses come from outside. Letter case and white space
-// around it make no common password another one, and a reason tells nothing.
+// Passwords and addresses come from outside. Letter case, white space
+// around it and what nobody sees make no common password another one, and a
+// reason tells nothing.
 func FuzzCheckPassword(f *testing.F) {
 	for _, password := range []string{"", "password1", "12121212", "ann@example.com", "  dragon  ", "İıſK\u0345", "ﷺﷺ", "\xff\x00", "a\u0308a\u0308a\u0308"} {
 		f.Add(password, "ann@example.com", "Acme Shop")
@@ -25,7 +26,7 @@ func FuzzCheckPassword(f *testing.F) {
 			t.Fatal(err)
 		}
 		if isASCII(password) && strings.TrimSpace(password) != "" && err != nil && refused.Reason == common {
-			for _, alike := range []string{strings.ToUpper(password), strings.ToLower(password), " " + password + " "} {
+			for _, alike := range []string{strings.ToUpper(password), strings.ToLower(password), " " + password + " ", password + "\u200b"} {
 				if p.CheckPassword(t.Context(), alike, account) == nil {
 					t.Errorf("%q is let pass, and %q isn't", alike, password)
 				}

@@ -10,7 +10,7 @@
 // first password is judged (4 ms). It is the list itself and no digest of it,
 // so that it has no false positives: what isn't on it is never taken to be. The
 // rules about what is added to a common word, and about words of four letters,
-// refuse one in some 30,000 random passwords of eight letters, and none of
+// refuse one in some 20,000 random passwords of eight letters, and none of
 // twelve. Beside this file, NOTICE says whence the list comes.
 //
 // The rules are those of NIST SP 800-63B-4 §3.1.1.2 and OWASP ASVS 5.0, 6.2:
@@ -45,14 +45,18 @@ type Config struct {
 // Policy is an [authn.PasswordPolicy] of these rules, in this order:
 //
 //   - at least [Config.MinLength] characters;
-//   - not three characters or fewer, again and again;
-//   - not on the list of common passwords, in any letter case and width; nor
-//     a password of the list with signs, or digits and signs, at its end, five
-//     of them at most, nor one typed several times;
+//   - not three characters or fewer, once or again and again;
+//   - not on the list of common passwords; nor a password of the list with
+//     signs, or digits and signs, at its end, five of them at most, nor one
+//     typed several times, nor one of six letters and digits or more with
+//     separators in it, however many;
 //   - not made of the e-mail address and [Config.Words]: a password with such a
-//     word in it has at least six letters and digits beside, which aren't a
-//     common password themselves;
+//     word in it, forwards or backwards, has at least six letters and digits
+//     beside, which aren't a common password themselves;
 //   - then Config.More.
+//
+// All but the first and More are blind to letter case, width, accents and
+// characters that nobody sees, such as the zero-width space.
 //
 // The first that refuses gives the reason. It is safe for concurrent use.
 type Policy struct {

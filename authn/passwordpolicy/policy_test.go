@@ -43,6 +43,11 @@ func TestPolicy(t *testing.T) {
 		{ann, "          ", repetitive},
 		{ann, "äöüäöüäöü", repetitive},
 
+		{ann, "한국한국한국한국", repetitive},
+		{ann, "áàâãáàâã", repetitive},
+		{ann, "a" + strings.Repeat("\u200b", 7), repetitive},
+		{ann, strings.Repeat("\u200b\u200c\u200d\u2060", 2), repetitive}, // nothing is seen
+
 		{ann, "password", common},
 		{ann, "Password1", common},
 		{ann, "PASSWORD!!", common},
@@ -55,6 +60,19 @@ func TestPolicy(t *testing.T) {
 		{ann, "dragondragon", common},
 		{ann, "dragondragondr", common},
 		{ann, "correct1", common},
+		{ann, "password\u200b", common},
+		{ann, "pa\u00adssword", common},
+		{ann, "pass\u3164word", common}, // the filler of Hangul, which counts as a letter
+		{ann, "password\u20dd", common}, // in a circle
+		{ann, "pa\ufe0fssword", common},
+		{ann, "pássword", common},
+		{ann, "pa\u0301ssword", common},
+		{ann, "pass word", common},
+		{ann, "p-a-s-s-w-o-r-d", common},
+		{ann, "Pass\u00a0Word 1!", common},
+		{ann, "dragon fly dragon fly", common},
+		{ann, "password!?!?!?!?", common},
+		{ann, "l!o?v;e$", ""}, // four letters among signs
 
 		{ann, "zugspitze2026", madeOf},
 		{ann, "2026-Zugspitze", madeOf},
@@ -74,6 +92,13 @@ func TestPolicy(t *testing.T) {
 		{smith, "mycompany.co.uk", madeOf},
 		{smith, "Smith-Company", madeOf},
 		{smith, "blacksmith hour", ""},
+		{"jonathan.smith@bigcorp.com", "htimsnahtanoj", madeOf},
+		{"jonathan.smith@bigcorp.com", "Jonathan nahtanoJ", madeOf},
+		{ann, "pohs emca 99", madeOf},
+		{"josé@bigcorp.com", "josejose1", madeOf},
+		{"jose@bigcorp.com", "josé&josé1", madeOf},
+		{"e\u0301le\u0301onore@bigcorp.com", "eleonore1", madeOf},
+		{"éléonore@bigcorp.com", "eleo\u200bnore1", madeOf},
 		{short3, "bobexaorg", madeOf},
 		{short3, "bob-exa-x7", ""},
 		{"", "exam ple acme", madeOf},
@@ -190,7 +215,7 @@ func BenchmarkCheckPassword(b *testing.B) {
 func TestRandomPasswordsPass(t *testing.T) {
 	p := newPolicy(t, passwordpolicy.Config{Words: []string{"Acme Shop"}})
 	random := rand.New(rand.NewPCG(1, 2))
-	const letters, digits, tries = "abcdefghijklmnopqrstuvwxyz", "0123456789", 10_000
+	const letters, digits, signs, tries = "abcdefghijklmnopqrstuvwxyz", "0123456789", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", 10_000
 	for _, c := range []struct {
 		alphabet string
 		length   int
@@ -200,6 +225,7 @@ func TestRandomPasswordsPass(t *testing.T) {
 		{letters + digits, 12, 0},
 		{letters, 8, tries / 2000},
 		{digits, 15, 0},
+		{letters + digits + signs, 8, tries / 5000},
 	} {
 		refused := 0
 		for range tries {
