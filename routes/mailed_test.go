@@ -2,6 +2,7 @@ package routes_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -27,6 +28,34 @@ var (
 	verifySecret = []byte(strings.Repeat("verify", 8))
 	resetSecret  = []byte(strings.Repeat("reset", 8))
 )
+
+// Whoever has an address that is refused by now can still prove it, and reset
+// their password.
+func TestMailsToAddressesThatWereTakenOnce(t *testing.T) {
+	db := testdb.SQLite(t)
+	s := newMailSite(t, db, testdb.Secrets{}, noLimits)
+	for _, email := range []string{"\U0001f921@example.com", "\u0130stanbul@example.com", "\ufb00oo@example.com", "e.@example.com"} {
+		s.register("now@example.com")
+		if err := db.Exec(`UPDATE "user" SET email = ? WHERE email = 'now@example.com'`, email).Error; err != nil {
+			t.Fatal(err)
+		}
+		if _, err := authn.NormalizeEmail(email); err == nil {
+			t.Errorf("%s is taken", email)
+		}
+		s.has(email, s.verify(s.ask("/auth/request-verify-token", email)), http.StatusOK, "")
+		if s.ask("/auth/forgot-password", email) == "" {
+			t.Errorf("%s: no mail", email)
+		}
+	}
+	for _, none := range []string{"", "x", "@example.com", "x@", "x@y", "a b@example.com", "a\x00@example.com", "a\r\nBcc: b@example.com", "x@example.com\x00", "x@1.2.3.4"} {
+		quoted, err := json.Marshal(none)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := s.json(http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%s}`, quoted), "")
+		s.has(none, got, http.StatusUnprocessableEntity, `["body","email"]`)
+	}
+}
 
 // mailSite is a site whose mails go to an outbox, with a bearer and a cookie
 // backend.

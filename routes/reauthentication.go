@@ -11,7 +11,7 @@ import (
 // Reauthentication says what PATCH /users/me asks of who changes their e-mail
 // address or password, beyond a credential: a stolen one shall not be enough to
 // take an account over (OWASP ASVS 5.0, 6.2.3 and 7.5.1). One of the two will
-// do. The zero value asks for nothing, as fastapi-users.
+// do; a wrong password never does. The zero value asks for nothing, as fastapi-users.
 type Reauthentication struct {
 	// Password takes the current password, as "current_password". Attempts are
 	// limited as those of a known device are ([Limits]).
@@ -30,19 +30,13 @@ func (f *Factory[U]) reauthenticate(r *http.Request, u U, up authn.Update[U], pa
 	if needs == (Reauthentication{}) || !changesCredentials(u, up) {
 		return nil
 	}
-	var stale error
+	if needs.Password && password != nil { // a wrong one isn't overlooked for a fresh log-in
+		return f.checkCurrentPassword(r, u, *password)
+	}
 	if needs.Fresh > 0 {
-		if stale = f.fresh.CheckFresh(r); stale == nil || !needs.Password {
-			return stale
-		}
+		return f.fresh.CheckFresh(r)
 	}
-	if password == nil {
-		if stale != nil {
-			return stale
-		}
-		return Faults{missing("body", currentPassword)}.httpError()
-	}
-	return f.checkCurrentPassword(r, u, *password)
+	return Faults{missing("body", currentPassword)}.httpError()
 }
 
 func changesCredentials[U authn.User](u U, up authn.Update[U]) bool {

@@ -43,6 +43,7 @@ func TestReauthentication(t *testing.T) {
 		"stale, with a password unread": {routes.Reauthentication{Fresh: time.Minute}, `{"email":"bob@example.com","current_password":"secret"}`, true, 401, stale},
 		"stale, no change":              {routes.Reauthentication{Fresh: time.Minute}, `{}`, true, 200, ""},
 		"either: fresh":                 {routes.Reauthentication{Fresh: time.Minute, Password: true}, `{"password":"other"}`, false, 200, ""},
+		"either: fresh, and wrong":      {routes.Reauthentication{Fresh: time.Minute, Password: true}, `{"password":"other","current_password":"x"}`, false, 400, bad},
 		"either: password":              {routes.Reauthentication{Fresh: time.Minute, Password: true}, `{"password":"other","current_password":"secret"}`, true, 200, ""},
 		"either: neither":               {routes.Reauthentication{Fresh: time.Minute, Password: true}, `{"password":"other"}`, true, 401, stale},
 		"either: wrong":                 {routes.Reauthentication{Fresh: time.Minute, Password: true}, `{"password":"other","current_password":"x"}`, true, 400, bad},

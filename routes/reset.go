@@ -50,7 +50,7 @@ func (f *Factory[U]) requestMail(kind string, request func(ctx context.Context, 
 		if _, ok := body["email"]; !ok {
 			faults = append(faults, missing("body", "email"))
 		}
-		email := body.email(&faults)
+		email := body.knownEmail(&faults)
 		if len(faults) > 0 {
 			return faults.httpError()
 		}
