@@ -5,7 +5,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/net/idna"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -18,14 +17,14 @@ const maxEmailLength = 254
 const dottedI = '\u0130'
 
 // NormalizeEmail returns the address as it is stored: trimmed, in NFC, its
-// domain in lower case and in letters of its own (U-labels, RFC 5890 §2.3.2.1),
-// its local part as typed. [ErrInvalidEmail] where that is no address of RFC 5321
-// §4.1.2 (dot-string form) or RFC 6531, where its domain has no dot or ends in a
-// number, or where it has letters that merely look like others (compatibility
-// forms, invisible characters, İ).
+// domain in lower case, its local part as typed. [ErrInvalidEmail] where that
+// is no address of RFC 5321 §4.1.2 (dot-string form) or RFC 6531, where its
+// domain has no dot or ends in a number, or where it has letters that merely look
+// like others (compatibility forms, invisible characters, İ). A domain in "xn--"
+// stays as it is: mail programs need it so.
 func NormalizeEmail(typed string) (string, error) {
-	email, ok := withULabels(canonicalEmail(typed))
-	if !ok || len(email) > maxEmailLength || !utf8.ValidString(email) {
+	email := canonicalEmail(typed)
+	if len(email) > maxEmailLength || !utf8.ValidString(email) {
 		return "", ErrInvalidEmail
 	}
 	if strings.ContainsRune(norm.NFC.String(typed), dottedI) {
@@ -39,18 +38,6 @@ func NormalizeEmail(typed string) (string, error) {
 		return "", ErrInvalidEmail
 	}
 	return email, nil
-}
-
-// withULabels returns the address with a domain in letters of its own, so that
-// one mailbox has one spelling. It reports false where the domain has an "xn--"
-// that stands for nothing.
-func withULabels(email string) (string, bool) {
-	at := strings.LastIndexByte(email, '@')
-	if at < 0 || !strings.Contains(email[at:], "xn--") {
-		return email, true
-	}
-	domain, err := idna.Lookup.ToUnicode(email[at+1:])
-	return email[:at+1] + norm.NFC.String(domain), err == nil && !strings.Contains(domain, "xn--")
 }
 
 // canonicalEmail is what a look-up tries first. It accepts anything.

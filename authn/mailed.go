@@ -187,11 +187,8 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (r
 // recordUnfit records that a mailed token was no good, as an event of this kind,
 // if err says so.
 func (m *Users[U]) recordUnfit(ctx context.Context, kind EventKind, subject string, err error) {
-	switch {
-	case errors.Is(err, ErrInvalidToken):
+	if errors.Is(err, ErrInvalidToken) {
 		m.Record(ctx, Event{Kind: kind, Outcome: Failed, Reason: ReasonInvalidToken, UserID: subject})
-	case errors.Is(err, ErrAlreadyVerified):
-		m.Record(ctx, Event{Kind: kind, Outcome: Refused, Reason: ReasonAlreadyVerified, UserID: subject})
 	}
 }
 

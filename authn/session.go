@@ -147,7 +147,10 @@ func (m *Users[U]) SignOutEverywhere(ctx context.Context, userID string) error {
 	if err != nil {
 		return err
 	}
-	_, err = m.signOut(ctx, u.AuthID(), Identity{}, func(U) error { return nil })
+	_, undeleted, err := m.signOut(ctx, u.AuthID(), Identity{}, func(U) error { return nil })
+	if err == nil {
+		err = unavailable(undeleted)
+	}
 	if err == nil {
 		m.Record(ctx, Event{Kind: EventSignedOutEverywhere, UserID: u.AuthID()})
 	}
@@ -167,7 +170,7 @@ func (m *Users[U]) SignOutElsewhere(r *http.Request, u U) (*Response, error) {
 		return nil, fmt.Errorf("%w: no guard has found this user for the request", ErrUnauthorized)
 	}
 	was := *u.AuthAccount()
-	now, err := m.signOut(ctx, u.AuthID(), id, func(u U) error {
+	now, undeleted, err := m.signOut(ctx, u.AuthID(), id, func(u U) error {
 		if !stillMay(was, *u.AuthAccount()) || !u.AuthAccount().IsActive {
 			return ErrUnauthorized
 		}
@@ -179,6 +182,9 @@ func (m *Users[U]) SignOutElsewhere(r *http.Request, u U) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if undeleted != nil { // the caller must not lose their own credential for it
+		m.cfg.Logger.WarnContext(ctx, "authn: sessions were ended by their generation, and not deleted", slog.Any("error", undeleted))
+	}
 	m.Record(ctx, Event{Kind: EventSignedOutElsewhere, UserID: u.AuthID()})
 	return m.reissue(r, now, id)
 }
@@ -187,10 +193,11 @@ func (m *Users[U]) SignOutElsewhere(r *http.Request, u U) (*Response, error) {
 // their sessions but that of keep, which becomes one of the new generation.
 // Sessions may be kept elsewhere: they follow when the generation is written,
 // whether or not somebody waits for it. A session that was of a generation
-// which isn't yet would come to life with the next one.
-func (m *Users[U]) signOut(ctx context.Context, userID string, keep Identity, refuse func(U) error) (U, error) {
+// which isn't yet would come to life with the next one. Sessions that could not
+// be deleted are of the generation before, which guards that know the user refuse.
+func (m *Users[U]) signOut(ctx context.Context, userID string, keep Identity, refuse func(U) error) (u U, undeleted, err error) {
 	var refused error
-	u, err := m.store.Update(ctx, userID, func(u U) error {
+	u, err = m.store.Update(ctx, userID, func(u U) error {
 		if refused = refuse(u); refused == nil {
 			u.AuthAccount().Generation++
 		}
@@ -198,17 +205,15 @@ func (m *Users[U]) signOut(ctx context.Context, userID string, keep Identity, re
 	})
 	if err != nil {
 		var none U
-		return none, written(err, refused)
+		return none, nil, written(err, refused)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	err = m.carryOver(ctx, keep, u.AuthAccount().Generation)
 	for _, store := range m.sessions {
-		if err := store.DeleteSessions(ctx, userID, keep.SessionID); err != nil { // of the generation before: they open nothing
-			m.cfg.Logger.WarnContext(ctx, "authn: sessions that have ended were not deleted", slog.Any("error", err))
-		}
+		undeleted = errors.Join(undeleted, store.DeleteSessions(ctx, userID, keep.SessionID))
 	}
-	return u, err
+	return u, undeleted, err
 }
 
 // carryOver makes a session one of this generation.

@@ -593,7 +593,6 @@ func TestWhatEndsSessions(t *testing.T) {
 	})
 }
 
-// Signing out elsewhere leaves the caller's credential alone, or replaces it.
 // A token of before there were sessions can't be ended, and nobody is told that
 // it was.
 func TestATokenWithoutASession(t *testing.T) {
@@ -649,11 +648,12 @@ func TestSigningOutElsewhereWhileSessionsAreAway(t *testing.T) {
 	if n := len(h.sessions()); n != 0 {
 		t.Errorf("%d sessions are listed", n)
 	}
-	if err := h.users.SignOutEverywhere(t.Context(), h.ann.ID); err != nil {
+	if err := h.users.SignOutEverywhere(t.Context(), h.ann.ID); !errors.Is(err, authn.ErrUnavailable) { // who asked can ask again
 		t.Error(err)
 	}
 }
 
+// Signing out elsewhere leaves the caller's credential alone, or replaces it.
 func TestSigningOutElsewhere(t *testing.T) {
 	for name, option := range map[string]option{
 		"looked up":     func(*jwt.Config, *backends.SessionConfig) {},

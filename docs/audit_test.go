@@ -41,6 +41,9 @@ func keepEvents(ctx context.Context, db *gorm.DB, users *authn.Users[*AppUser]) 
 
 func alarm(users *authn.Users[*AppUser], page func(ctx context.Context, text string) error) {
 	users.Use(authn.Hooks[*AppUser]{OnEvent: func(ctx context.Context, e authn.Event) error {
+		if e.Outcome != authn.Succeeded {
+			return nil
+		}
 		switch e.Kind {
 		case authn.EventSuperuserGranted:
 			return page(ctx, e.ActorID+" made "+e.UserID+" a superuser")

@@ -115,7 +115,7 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 	}
 	res, err := f.users.Login(r.Context(), backend, u, authn.MethodPassword)
 	if err != nil {
-		if errors.Is(err, authn.ErrUnavailable) || errors.Is(err, authn.ErrNotVerified) || errors.Is(err, authn.ErrTooManySessions) {
+		if errors.Is(err, authn.ErrUnavailable) || f.isGate(backend, u, err) {
 			attempt.TakeBack() // what a hook refuses counts: it may be a second factor
 		}
 		return nil, loginError(err)
@@ -127,6 +127,17 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 	}
 	f.setDevice(res.Header, r, u)
 	return res, nil
+}
+
+// isGate reports whether a log-in with the right password was refused by what no
+// guess changes.
+func (f *Factory[U]) isGate(backend string, u U, err error) bool {
+	b, _ := f.users.Backend(backend)
+	if errors.Is(err, authn.ErrNotVerified) {
+		return authn.RequiresVerified(b) && !u.AuthAccount().IsVerified
+	}
+	keeper, ok := authn.Can[authn.SessionBackend](b)
+	return errors.Is(err, authn.ErrTooManySessions) && ok && keeper.SessionLimit().Refuse
 }
 
 // credentials reads the password grant of RFC 6749 §4.3.2, whose grant_type

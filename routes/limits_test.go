@@ -16,8 +16,10 @@ import (
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/authn/linked"
+	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/internal/testdb"
 	"github.com/echo-users/echo-users/routes"
+	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/userdb"
 )
 
@@ -459,25 +461,36 @@ func TestRefusedPasswordsAreLimited(t *testing.T) {
 	s.has("no password", s.do("PATCH", "/users/me", `{}`, "Content-Type", "application/json", "Authorization", bearer, "X-Test-Address", "192.0.2.1"), 200, "")
 }
 
-// A right password counts for nothing, also where something else is missing; but
-// what a hook refuses does, as it may be a second factor that somebody guesses.
+// A right password counts for nothing where a gate of the backend's refuses it; but
+// what a hook refuses does, whatever it says: it may be a second factor that
+// somebody guesses.
 func TestARightPasswordThatIsRefused(t *testing.T) {
-	for refused, want := range map[error]int{authn.ErrNotVerified: 200, authn.ErrTooManySessions: 200, authn.ErrForbidden: 429} {
-		s := newLimitSite(t, routes.Limits{})
-		s.register("ann@example.com")
-		refuse := true
-		s.users.Use(authn.Hooks[*userdb.User]{BeforeLogin: func(context.Context, *userdb.User, authn.Identity) error {
-			if refuse {
-				return refused
-			}
-			return nil
-		}})
-		for range 7 {
-			s.loginFrom("192.0.2.1", "ann@example.com", "secret")
+	var all []authn.Backend
+	for _, name := range []string{"jwt", "strict"} {
+		b, err := backends.JWT(jwt.Secret([]byte(strings.Repeat(name, 16))), backends.JWTConfig{Name: name})
+		if err != nil {
+			t.Fatal(err)
 		}
-		refuse = false
-		s.has(refused.Error(), s.loginFrom("192.0.2.1", "ann@example.com", "secret"), want, "")
+		all = append(all, b)
 	}
+	all[1] = authn.RequireVerified(all[1])
+	s := serveSite(t, testdb.SQLite(t), authn.Config{}, routes.Config[*userdb.User]{Limits: routes.Limits{ClientAddress: byHeader}}, all...)
+	s.register("ann@example.com")
+	for range 7 {
+		s.wants("strict", s.form("/auth/strict/login", "username", "ann@example.com", "password", "secret"), 400, "LOGIN_USER_NOT_VERIFIED")
+	}
+	refuse := true
+	s.users.Use(authn.Hooks[*userdb.User]{BeforeLogin: func(context.Context, *userdb.User, authn.Identity) error {
+		if refuse {
+			return fmt.Errorf("%w: a wrong code", authn.ErrNotVerified)
+		}
+		return nil
+	}})
+	for range 5 {
+		s.wants("hook", s.form("/auth/jwt/login", "username", "ann@example.com", "password", "secret"), 400, "LOGIN_USER_NOT_VERIFIED")
+	}
+	refuse = false
+	s.wants("after a hook", s.form("/auth/jwt/login", "username", "ann@example.com", "password", "secret"), 429, "Too Many Requests")
 }
 
 // What succeeds counts for nothing.

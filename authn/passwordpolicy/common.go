@@ -52,8 +52,14 @@ const (
 // which knows full-width letters for the plain ones, and neither marks, such as
 // accents, nor characters that nobody sees.
 func fold(text string) string {
+	accented := false // may the letter before be: elsewhere marks are vowels
 	plain := strings.Map(func(r rune) rune {
-		if unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point) {
+		switch {
+		case unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
+			return -1
+		case !unicode.In(r, unicode.Mn, unicode.Me):
+			accented = unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic)
+		case accented:
 			return -1
 		}
 		return r

@@ -60,6 +60,7 @@ func TestPolicy(t *testing.T) {
 		{ann, "dragondragon", common},
 		{ann, "dragondragondr", common},
 		{ann, "correct1", common},
+		{ann, "กิกีกึกืกุกูกัก็", ""}, // Thai vowels are marks
 		{ann, "password\u200b", common},
 		{ann, "pa\u00adssword", common},
 		{ann, "pass\u3164word", common}, // the filler of Hangul, which counts as a letter

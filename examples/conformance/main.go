@@ -46,7 +46,9 @@ func main() {
 // for many log-ins at once, unless GOGC or GODEBUG is set: Go reads them when a
 // program starts. Where there is no exec, it goes on without.
 func keepFreeMemory() {
-	if os.Getenv("GOGC") != "" || os.Getenv("GODEBUG") != "" {
+	_, collected := os.LookupEnv("GOGC")
+	_, debugged := os.LookupEnv("GODEBUG")
+	if collected || debugged {
 		return
 	}
 	if self, err := os.Executable(); err == nil {
