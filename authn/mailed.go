@@ -118,7 +118,8 @@ func (m *Users[U]) ForgotPassword(ctx context.Context, email string) error {
 // ResetPassword sets the password of the active user whom a mailed token
 // names, and voids every credential and reset token of theirs:
 // [ErrInvalidToken], also for a token made before the last change of the
-// password or (unless fastapi-users made it) of the address; [*PasswordError], [ErrPasswordTooLong],
+// password or (unless fastapi-users made it) mailed to an address that isn't
+// theirs any more; [*PasswordError], [ErrPasswordTooLong],
 // [ErrUnavailable], and the error of [Hooks.DuringResetPassword], with which the
 // token isn't spent; [ErrNotSupported]. Of many at once, one succeeds.
 func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (reset U, err error) {

@@ -115,8 +115,8 @@ func (m *Users[U]) refreshError(ctx context.Context, err error) error {
 
 // Revoke ends a token at the named backend, whoever presents it, and what it
 // belongs to: the session of a refresh token or of an access token (RFC 7009).
-// A token that isn't one, or isn't any more, is no error. [ErrNotSupported],
-// [ErrUnavailable].
+// A token that isn't one, or isn't any more, is no error. [ErrNotSupported], also
+// for a token that can't be ended, [ErrUnavailable].
 func (m *Users[U]) Revoke(ctx context.Context, backend, token string) error {
 	_, revoker, err := capability[Revoker](m, backend, "revocation")
 	if err != nil {

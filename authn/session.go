@@ -141,7 +141,8 @@ func (m *Users[U]) EndSession(ctx context.Context, userID, sessionID string) err
 }
 
 // SignOutEverywhere voids every credential of the user with this id, at every
-// backend, and ends their sessions: [ErrUserNotFound], [ErrUnavailable].
+// backend, and ends their sessions: [ErrUserNotFound], [ErrUnavailable]. Where the
+// sessions alone could not be deleted, what knows the user refuses them already.
 func (m *Users[U]) SignOutEverywhere(ctx context.Context, userID string) error {
 	u, err := m.Get(ctx, userID)
 	if err != nil {
@@ -162,7 +163,8 @@ func (m *Users[U]) SignOutEverywhere(ctx context.Context, userID string) error {
 // what a guard returned. The credential goes on where its session is looked
 // up; else the answer has a new one in its place, as a log-in's: of the same
 // authentication, and none fresher ([Fresh]). Don't call it within a transaction. [ErrUnauthorized] where the
-// credential has become void since the guard looked, [ErrUnavailable].
+// credential has become void since the guard looked, [ErrUnavailable]. That
+// sessions could not be deleted, which their generation has ended, is logged.
 func (m *Users[U]) SignOutElsewhere(r *http.Request, u U) (*Response, error) {
 	ctx := r.Context()
 	id, ok := IdentityFrom(ctx)

@@ -45,20 +45,22 @@ func (f *Factory[U]) Auth(backend string) List {
 		list = append(list, f.refresh(backend, door, Operation{Tag: "auth", Backend: backend, CrossSite: crossSite}))
 	}
 	if _, ok := authn.Can[authn.Revoker](b); ok {
-		list = append(list, f.revoke(backend, b))
+		list = append(list, f.revoke(b))
 	}
 	if _, ok := authn.Can[authn.LogoutBackend](b); ok {
 		demands := f.users.CurrentUser(authn.Active, authn.Only(backend)).Demands()
+		var problems []Problem
 		transport, _ := authn.Can[authn.Transport](b)
-		_, clears := transport.(authn.Clearer)
+		if _, clears := transport.(authn.Clearer); !clears {
+			problems = endless(b)
+		}
 		list = append(list, Route{http.MethodPost, "/logout", "auth:" + backend + ".logout", f.limited(f.logout(backend)), &Operation{
-			Summary: "Log out at " + backend,
-			Tag:     "auth",
-			Backend: backend,
-			Status:  http.StatusNoContent,
-			Demands: &demands,
-
-			Problems: endless(b, !clears),
+			Summary:  "Log out at " + backend,
+			Tag:      "auth",
+			Backend:  backend,
+			Status:   http.StatusNoContent,
+			Demands:  &demands,
+			Problems: problems,
 		}})
 	}
 	return list
@@ -66,10 +68,10 @@ func (f *Factory[U]) Auth(backend string) List {
 
 // endless is the answer to a token that can't be ended, where there may be such:
 // one from before its backend kept sessions.
-func endless(b authn.Backend, may bool) []Problem {
+func endless(b authn.Backend) []Problem {
 	strategy, _ := authn.Can[authn.Strategy](b)
 	_, revokes := strategy.(authn.Revoker)
-	if _, ok := authn.Can[authn.SessionBackend](b); !ok || revokes || !may {
+	if _, ok := authn.Can[authn.SessionBackend](b); !ok || revokes {
 		return nil
 	}
 	return []Problem{{Status: http.StatusBadRequest, Code: "TOKEN_WITHOUT_SESSION"}}

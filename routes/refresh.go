@@ -42,7 +42,8 @@ func (f *Factory[U]) refresh(backend string, door authn.RefreshBackend, op Opera
 
 // revoke returns POST /revoke (RFC 7009), where the backend can end tokens:
 // whoever has one may.
-func (f *Factory[U]) revoke(backend string, b authn.Backend) Route {
+func (f *Factory[U]) revoke(b authn.Backend) Route {
+	backend := b.Name()
 	handler := func(w http.ResponseWriter, r *http.Request) error {
 		token, err := tokenParameter(r, "token", "")
 		if err != nil {
@@ -58,7 +59,7 @@ func (f *Factory[U]) revoke(backend string, b authn.Backend) Route {
 	return Route{http.MethodPost, "/revoke", name, f.limited(f.Limited(name, handler)), &Operation{
 		Summary: "Revoke a token of " + backend, Tag: "auth", Status: http.StatusOK,
 		Body:    []Member{{Name: "token", Type: text, Required: true}},
-		Limited: f.limits != nil, Problems: endless(b, true),
+		Limited: f.limits != nil, Problems: endless(b),
 	}}
 }
 

@@ -58,7 +58,7 @@ type Hasher struct {
 	// hash that needs several times their memory counts for as many. Defaults
 	// to GOMAXPROCS, or to the number of processors where that is smaller. One
 	// fewer leaves a processor to everything else, at the price of the rate; a
-	// GOMAXPROCS of one more does so at next to none.
+	// GOMAXPROCS of one more does so at that of some percent.
 	Concurrent int
 
 	// MaxWait is how long a computation may be expected to wait in line.

@@ -49,8 +49,9 @@ const (
 )
 
 // fold has what people take for the same text be the same: lower case, NFKC,
-// which knows full-width letters for the plain ones, and neither marks, such as
-// accents, nor characters that nobody sees.
+// which knows full-width letters for the plain ones, and neither the marks of
+// Latin, Greek and Cyrillic letters, such as accents, nor characters that nobody
+// sees.
 func fold(text string) string {
 	accented := false // may the letter before be: elsewhere marks are vowels
 	plain := strings.Map(func(r rune) rune {
