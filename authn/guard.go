@@ -158,13 +158,11 @@ func (g *Guard[U]) check(r *http.Request) (U, *http.Request, error) {
 	}
 	switch {
 	case err == nil:
-		p := &principal{user: u, identity: how.id}
-		p.identity.User, p.identity.Loaded = nil, nil
-		return u, withPrincipal(r, p), nil
+		return u, withPrincipal(r, u, &how.id), nil
 	case !g.demands.optional || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrCrossSite):
 		return none, r, g.redirect(r, err)
 	case r.Context().Value(principalKey{}) != nil: // whom a laxer guard found
-		return none, withPrincipal(r, &principal{}), nil
+		return none, withPrincipal(r, nil, new(Identity)), nil
 	}
 	return none, r, nil
 }
@@ -202,9 +200,16 @@ func (g *Guard[U]) CheckFresh(r *http.Request) error {
 	return nil
 }
 
-func withPrincipal(r *http.Request, p *principal) *http.Request {
-	p.Context = r.Context()
-	return r.WithContext(p)
+// withPrincipal returns a copy of a request in whose context the user is. Both
+// are one allocation, as they live and die together.
+func withPrincipal(r *http.Request, user any, id *Identity) *http.Request {
+	both := &struct {
+		principal principal
+		request   http.Request
+	}{principal: principal{Context: r.Context(), user: user, identity: *id}}
+	both.principal.identity.User, both.principal.identity.Loaded = nil, nil
+	both.request = *r.WithContext(&both.principal)
+	return &both.request
 }
 
 // patience is how long a request waits at most for what stands behind a store
