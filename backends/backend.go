@@ -45,7 +45,7 @@ func New(name string, transport authn.Transport, strategy authn.Strategy) *Backe
 func (b *Backend) Name() string { return b.name }
 
 // Authenticate has the transport find a token and the strategy read it.
-func (b *Backend) Authenticate(r *http.Request) (authn.Identity, error) {
+func (b *Backend) Authenticate(r *http.Request) (id authn.Identity, err error) {
 	token, err := b.transport.Extract(r)
 	if err != nil {
 		return authn.Identity{}, err
@@ -56,8 +56,7 @@ func (b *Backend) Authenticate(r *http.Request) (authn.Identity, error) {
 	if len(token) > authn.MaxCredentialSize {
 		return authn.Identity{}, authn.ErrInvalidToken
 	}
-	id, err := b.strategy.Read(r.Context(), token)
-	if err != nil {
+	if id, err = b.strategy.Read(r.Context(), token); err != nil {
 		return authn.Identity{}, err
 	}
 	id.Backend = b.name

@@ -19,15 +19,14 @@ import (
 // claims is what the strategy reads of a token (RFC 7519 §4.1, RFC 8176 amr,
 // OpenID Connect Core §2 auth_time, RFC 8693 §4.2 scope).
 type claims struct {
-	id, issuer, subject, sessionID, scope    string
-	userID                                   string // fastapi-users up to v9
-	hasSubject                               bool
-	audience                                 audience
-	methods                                  []string
-	expiresAt, notBefore, issuedAt, authTime time.Time
-	generation                               int64
-	renewed, mailed                          bool // mailed: to reset a password, by fastapi-users
-	kept                                     bool // and shared by all who read the token
+	says       authn.Identity
+	id, issuer string
+	userID     string // fastapi-users up to v9
+	hasSubject bool
+	audience   audience
+	notBefore  time.Time
+	mailed     bool // to reset a password, by fastapi-users
+	kept       bool // and shared by all who read the token
 }
 
 // set takes one claim. Names are exact; other claims are the application's.
@@ -38,34 +37,35 @@ func (c *claims) set(name, value string) (err error) {
 	case "jti":
 		c.id, err = text(value)
 	case "sub":
-		c.subject = ""
+		c.says.Subject = ""
 		if c.hasSubject = value != "null"; c.hasSubject {
-			c.subject, err = text(value)
+			c.says.Subject, err = text(value)
 		}
 	case "user_id":
 		c.userID, err = text(value)
 	case "aud":
 		c.audience = audience(value)
 	case "exp":
-		c.expiresAt, err = numericDate(value)
+		c.says.ExpiresAt, err = numericDate(value)
 	case "nbf":
 		c.notBefore, err = numericDate(value)
 	case "iat":
-		c.issuedAt, err = numericDate(value)
+		c.says.IssuedAt, err = numericDate(value)
 	case "auth_time":
-		c.authTime, err = numericDate(value)
+		c.says.AuthTime, err = numericDate(value)
 	case "gen":
-		c.generation, err = strconv.ParseInt(value, 10, 64)
+		c.says.Generation, err = strconv.ParseInt(value, 10, 64)
 	case "sid":
-		c.sessionID, err = text(value)
+		c.says.SessionID, err = text(value)
 	case "amr":
-		c.methods, err = texts(value)
+		c.says.Methods, err = texts(value)
 	case "renewed":
-		c.renewed = value != "false" && value != "null"
+		c.says.Renewed = value != "false" && value != "null"
 	case "password_fgpt":
 		c.mailed = true
 	case "scope":
-		c.scope, err = text(value)
+		value, err = text(value)
+		c.says.Scopes = strings.Fields(value)
 	}
 	return err
 }
@@ -79,27 +79,16 @@ var reserved = []string{
 // owner is the user's id: sub, or user_id where there is none.
 func (c *claims) owner() string {
 	if c.hasSubject {
-		return c.subject
+		return c.says.Subject
 	}
 	return c.userID
 }
 
-// identity is what the claims, encoded as payload, say about who it is.
-func (c *claims) identity(payload string) authn.Identity {
-	id := authn.Identity{
-		Claims:     payload,
-		Subject:    c.owner(),
-		SessionID:  c.sessionID,
-		Generation: c.generation,
-		IssuedAt:   c.issuedAt,
-		AuthTime:   c.authTime,
-		Methods:    c.methods,
-		ExpiresAt:  c.expiresAt,
-		Renewed:    c.renewed,
-		Scopes:     strings.Fields(c.scope),
-	}
-	if c.kept {
-		id.Methods = slices.Clone(c.methods) // the caller's own
+// identity is what the claims of a valid token say about who it is.
+func (c *claims) identity() authn.Identity {
+	id := c.says
+	if c.kept { // the caller gets their own
+		id.Methods, id.Scopes = slices.Clone(id.Methods), slices.Clone(id.Scopes)
 	}
 	return id
 }

@@ -136,9 +136,9 @@ func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, er
 		return authn.Mailed{}, err
 	}
 	switch {
-	case c.expiresAt.IsZero():
+	case c.says.ExpiresAt.IsZero():
 		return authn.Mailed{}, errRequiredClaimMissing
-	case !now.Before(c.expiresAt):
+	case !now.Before(c.says.ExpiresAt):
 		return authn.Mailed{}, errExpired
 	case !c.notBefore.IsZero() && now.Before(c.notBefore):
 		return authn.Mailed{}, errNotValidYet
@@ -147,7 +147,7 @@ func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, er
 	case c.owner() == "":
 		return authn.Mailed{}, errInvalidSubject
 	}
-	mailed := authn.Mailed{Subject: c.owner(), ExpiresAt: c.expiresAt}
+	mailed := authn.Mailed{Subject: c.owner(), ExpiresAt: c.says.ExpiresAt}
 	// What the token dies with, of which it must say something.
 	switch {
 	case t.reset && !own:
@@ -158,7 +158,7 @@ func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, er
 	case c.email == "" || t.reset && !c.hasGeneration:
 		return authn.Mailed{}, errRequiredClaimMissing
 	default:
-		mailed.Email, mailed.Generation = c.email, c.generation
+		mailed.Email, mailed.Generation = c.email, c.says.Generation
 	}
 	return mailed, nil
 }
@@ -177,7 +177,7 @@ func (c *mailedClaims) set(name, value string) (err error) {
 	case "password_fgpt":
 		c.fingerprint, err = text(value)
 	case "gen":
-		c.generation, err = strconv.ParseInt(value, 10, 64)
+		c.says.Generation, err = strconv.ParseInt(value, 10, 64)
 		c.hasGeneration = err == nil
 	default:
 		err = c.claims.set(name, value)

@@ -46,7 +46,7 @@ func (s *Revocable) Read(ctx context.Context, token string) (authn.Identity, err
 	if denied {
 		return authn.Identity{}, errRevoked
 	}
-	return c.identity(payload(token)), nil
+	return c.identity(), nil
 }
 
 // Revoke ends a token. One that isn't valid needs no ending.
@@ -59,8 +59,8 @@ func (s *Revocable) Revoke(ctx context.Context, token string) error {
 	if err != nil {
 		return err
 	}
-	until := c.expiresAt
-	if renewable := c.authTime.Add(s.cfg.RenewFor); s.isFamily(c) && !until.IsZero() && renewable.After(until) {
+	until := c.says.ExpiresAt
+	if renewable := c.says.AuthTime.Add(s.cfg.RenewFor); s.isFamily(c) && !until.IsZero() && renewable.After(until) {
 		until = renewable
 	}
 	if !until.IsZero() {
@@ -71,7 +71,7 @@ func (s *Revocable) Revoke(ctx context.Context, token string) error {
 
 // isFamily reports whether a token ends with those that it was renewed from, and
 // for.
-func (s *Revocable) isFamily(c *claims) bool { return s.cfg.RenewFor > 0 && c.sessionID != "" }
+func (s *Revocable) isFamily(c *claims) bool { return s.cfg.RenewFor > 0 && c.says.SessionID != "" }
 
 // denialID names a token: by its jti, who issued it and whose it is, or by all
 // that is signed. Not by the signature, of which some algorithms allow several.
@@ -79,7 +79,7 @@ func (s *Revocable) isFamily(c *claims) bool { return s.cfg.RenewFor > 0 && c.se
 func (s *Revocable) denialID(c *claims, token string) [sha256.Size]byte {
 	whose := "\x00" + c.issuer + "\x00" + c.owner() + "\x00"
 	if s.isFamily(c) {
-		return sha256.Sum256([]byte("sid" + whose + c.sessionID))
+		return sha256.Sum256([]byte("sid" + whose + c.says.SessionID))
 	}
 	if c.id != "" {
 		return sha256.Sum256([]byte("jti" + whose + c.id))

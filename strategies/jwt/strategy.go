@@ -215,13 +215,13 @@ func (s *Strategy) Renew(id authn.Identity) (authn.Identity, error) {
 // with it is [authn.ErrInvalidToken], joined with golang-jwt's error of that
 // kind, such as jwt.ErrTokenExpired. Any other error means that a [KeySet] could
 // not look for the key that the token names.
-func (s *Strategy) Read(ctx context.Context, token string) (authn.Identity, error) {
+func (s *Strategy) Read(ctx context.Context, token string) (id authn.Identity, err error) {
 	var room claims
 	c, err := s.read(ctx, token, &room)
-	if err != nil {
-		return authn.Identity{}, err
+	if err == nil {
+		id = c.identity()
 	}
-	return c.identity(payload(token)), nil
+	return id, err
 }
 
 // read verifies a token and returns its claims: decoded into room, or those that
@@ -248,6 +248,7 @@ func (s *Strategy) read(ctx context.Context, token string, room *claims) (*claim
 	if err := s.validate(room); err != nil {
 		return nil, err
 	}
+	room.says.Subject, room.says.Claims = room.owner(), payload(token)
 	if keeps {
 		by.verified.keep(&sum, room, s.cfg.Now())
 	}
@@ -258,11 +259,11 @@ func (s *Strategy) read(ctx context.Context, token string, room *claims) (*claim
 // (RFC 7519 §4.1.4, §4.1.5).
 func (s *Strategy) validateTimes(c *claims) error {
 	now := s.cfg.Now()
-	if c.expiresAt.IsZero() {
+	if c.says.ExpiresAt.IsZero() {
 		if !s.cfg.SkipExpiry {
 			return errRequiredClaimMissing
 		}
-	} else if !now.Before(c.expiresAt.Add(s.cfg.Leeway)) {
+	} else if !now.Before(c.says.ExpiresAt.Add(s.cfg.Leeway)) {
 		return errExpired
 	}
 	if !c.notBefore.IsZero() && now.Before(c.notBefore.Add(-s.cfg.Leeway)) {

@@ -3,9 +3,8 @@ package jwt
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"slices"
-	"sync"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -27,27 +26,17 @@ type verifiedToken struct {
 	claims claims
 }
 
+func (t *verifiedToken) hasExpired(now time.Time) bool {
+	end := t.claims.says.ExpiresAt
+	return !end.IsZero() && now.After(end)
+}
+
 // digest is the SHA-256 of a token.
 type digest [sha256.Size]byte
 
-// digester has room for a token, which sha256.Sum256 would copy to the heap.
-type digester struct {
-	hash hash.Hash
-	buf  []byte
-}
-
-var digesters = sync.Pool{New: func() any { return &digester{hash: sha256.New()} }}
-
-func digestOf(token string) (sum digest) {
-	d := digesters.Get().(*digester)
-	d.buf = append(d.buf[:0], token...)
-	d.hash.Reset()
-	d.hash.Write(d.buf)
-	clear(d.buf) // it is as good as a log-in
-	d.buf = d.hash.Sum(d.buf[:0])
-	sum = digest(d.buf)
-	digesters.Put(d)
-	return sum
+func digestOf(token string) digest {
+	var few [512]byte // which spares most tokens a copy in the heap
+	return sha256.Sum256(append(few[:0], token...))
 }
 
 // recall returns the claims of the token with this sum, if it was verified.
@@ -62,19 +51,22 @@ func (v *verifiedTokens) recall(sum *digest) *claims {
 }
 
 // keep keeps the claims of a token that was verified: in a place where none is
-// that hasn't expired, or in place of any.
+// that hasn't expired, or in place of any. Of the token itself nothing is kept.
 func (v *verifiedTokens) keep(sum *digest, c *claims, now time.Time) {
-	kept := &verifiedToken{*sum, *c}
-	kept.claims.methods, kept.claims.kept = slices.Clone(c.methods), true
+	t := &verifiedToken{*sum, *c}
+	t.claims.kept = true
+	says := &t.claims.says
+	says.Methods, says.Scopes = slices.Clone(says.Methods), slices.Clone(says.Scopes)
+	says.Claims = strings.Clone(says.Claims)
 	set := v.set(sum)
 	place := int(sum[8]) % len(set)
 	for i := range set {
-		if t := set[i].Load(); t == nil || !t.claims.expiresAt.IsZero() && now.After(t.claims.expiresAt) {
+		if other := set[i].Load(); other == nil || other.hasExpired(now) {
 			place = i
 			break
 		}
 	}
-	set[place].Store(kept)
+	set[place].Store(t)
 }
 
 func (v *verifiedTokens) set(sum *digest) *verifiedSet {
