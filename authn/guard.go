@@ -201,7 +201,7 @@ func (g *Guard[U]) CheckFresh(r *http.Request) error {
 }
 
 // withPrincipal returns a copy of a request in whose context the user is. Both
-// are one allocation, as they live and die together.
+// are one allocation: whoever keeps the context keeps the request.
 func withPrincipal(r *http.Request, user any, id *Identity) *http.Request {
 	both := &struct {
 		principal principal

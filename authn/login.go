@@ -35,6 +35,9 @@ func (m *Users[U]) authenticate(ctx context.Context, kind EventKind, find func(c
 	if err := checkPasswordLength(password); err != nil {
 		return none, err
 	}
+	if err := m.checkLoad(ctx); err != nil {
+		return none, err
+	}
 	u, err := found(find(ctx))
 	known := err == nil
 	if !known && !errors.Is(err, ErrUserNotFound) {

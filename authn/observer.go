@@ -203,6 +203,22 @@ func (h observedHasher) Verify(ctx context.Context, password, hash string) (matc
 	return h.PasswordHasher.Verify(ctx, password, hash)
 }
 
+// Overloaded is the hasher's, and an observation where it turns somebody away.
+func (h observedHasher) Overloaded(ctx context.Context) error {
+	shedder, ok := h.PasswordHasher.(LoadShedder)
+	if !ok {
+		return nil
+	}
+	began := time.Now()
+	err := shedder.Overloaded(ctx)
+	if err != nil {
+		took := time.Since(began)
+		ctx = h.observer.Begin(ctx, DeedHash)
+		h.observer.End(ctx, Observation{Deed: DeedHash, Outcome: outcomeOf(ctx, err), Took: took, Waited: took})
+	}
+	return err
+}
+
 func (h observedHasher) begin(ctx context.Context) (context.Context, func(error)) {
 	ctx = h.observer.Begin(ctx, DeedHash)
 	began := time.Now()

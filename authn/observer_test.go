@@ -213,10 +213,13 @@ func TestAnObserverHearsOfRefreshes(t *testing.T) {
 	}
 }
 
-func TestAnObserverHearsOfShedHashes(t *testing.T) {
+func TestAnObserverHearsOfShedHashes(t *testing.T) { synctest.Test(t, hearsOfShedHashes) }
+
+func hearsOfShedHashes(t *testing.T) {
 	w := &witness{t: t}
 	h := &password.Hasher{Params: password.Params{Memory: 64, Time: 1}, Concurrent: 1, MaxWait: time.Nanosecond}
-	users, err := authn.New(new(authntest.Memory), authn.Config{Observer: w, Passwords: h}, headed("h"))
+	store := new(lookups)
+	users, err := authn.New(store, authn.Config{Observer: w, Passwords: h}, headed("h"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,10 +239,24 @@ func TestAnObserverHearsOfShedHashes(t *testing.T) {
 	if !errors.Is(err, password.ErrOverloaded) {
 		t.Error(err)
 	}
+	if store.byEmail != 0 {
+		t.Error("a user was looked for who could not be verified")
+	}
 	w.hears("a hash that is shed", "hash overloaded", "authenticate overloaded")
 	if s := w.stats(); s.HashesRunning != 0 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// lookups counts how often it was asked for an address.
+type lookups struct {
+	authntest.Memory
+	byEmail int
+}
+
+func (s *lookups) ByEmail(ctx context.Context, email string) (*authntest.User, error) {
+	s.byEmail++
+	return s.Memory.ByEmail(ctx, email)
 }
 
 func TestAnObserverHearsOfMails(t *testing.T) {

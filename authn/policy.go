@@ -33,6 +33,15 @@ type PasswordHasher interface {
 	Verify(ctx context.Context, password, hash string) (match, outdated bool, err error)
 }
 
+// LoadShedder is a [PasswordHasher] that knows beforehand whom it would turn
+// away: no user is looked up for them.
+type LoadShedder interface {
+	// Overloaded returns the error that Hash and Verify would return now for
+	// want of room, or nil. It may take its time with the error, lest clients
+	// that try again at once take much from those who wait.
+	Overloaded(ctx context.Context) error
+}
+
 // PasswordPolicy decides about new passwords, on every way that sets one.
 type PasswordPolicy interface {
 	// CheckPassword returns a [*PasswordError] to refuse. Any other error
@@ -65,6 +74,9 @@ func (m *Users[U]) hashNew(ctx context.Context, password string, account Account
 	if err := m.checkPolicy(ctx, password, account); err != nil {
 		return "", err
 	}
+	if err := m.checkLoad(ctx); err != nil {
+		return "", err
+	}
 	hash, err := m.cfg.Passwords.Hash(ctx, password)
 	if errors.Is(err, pwhash.ErrUnfit) {
 		return "", &PasswordError{Reason: "Password should be at most 72 bytes, without NUL"}
@@ -73,6 +85,17 @@ func (m *Users[U]) hashNew(ctx context.Context, password string, account Account
 		return "", unavailable(err)
 	}
 	return hash, nil
+}
+
+// checkLoad is [ErrUnavailable] where the hasher would turn a password away.
+func (m *Users[U]) checkLoad(ctx context.Context) error {
+	if m.shedder == nil {
+		return nil
+	}
+	if err := m.shedder.Overloaded(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
 // checkPolicy asks the policy about the password of an account as it will be.

@@ -26,6 +26,7 @@ type Users[U User] struct {
 	joined   *joiner[U] // nil where loads are not joined
 	runner   *runner
 	queue    queuer       // of the hasher, or nil
+	shedder  LoadShedder  // the hasher, or nil
 	cache    cacheCounter // of the recaller, or nil
 	cfg      Config
 }
@@ -109,6 +110,7 @@ func New[U User](store Store[U], cfg Config, backends ...Backend) (*Users[U], er
 			watcher.Watch(m.Stats)
 		}
 	}
+	m.shedder, _ = m.cfg.Passwords.(LoadShedder)
 	return m, nil
 }
 

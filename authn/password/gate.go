@@ -39,8 +39,18 @@ type gate struct {
 	inside  int           // weight that was admitted
 	waiting int           // weight in the queue
 	queue   list.List     // of *ticket
+	held    int           // who are about to be turned away
 	pace    time.Duration // how long a unit of weight stays inside, averaged
 }
+
+// Who asks beforehand and would be turned away is held for a second, and isn't
+// if there is room by then: else clients that try again at once would take the
+// processors from those inside. So many at once at most, as each is a goroutine
+// and a request.
+const (
+	holdFor = time.Second
+	maxHeld = 1024
+)
 
 // ticket is a place in the queue.
 type ticket struct {
@@ -81,14 +91,70 @@ func (g *gate) line(weight int) (*ticket, error) {
 		g.inside += weight
 		return nil, nil
 	}
-	expected := g.pace * time.Duration(g.inside+g.waiting) / time.Duration(g.capacity)
-	if expected > g.patience {
-		return nil, &overloadError{expected}
+	if err := g.tooLong(); err != nil {
+		return nil, err
 	}
 	t := &ticket{weight, make(chan struct{})}
 	g.queue.PushBack(t)
 	g.waiting += weight
 	return t, nil
+}
+
+// tooLong returns an error where who comes now would wait for longer than
+// patience. g.mu is held.
+func (g *gate) tooLong() error {
+	expected := g.pace * time.Duration(g.inside+g.waiting) / time.Duration(g.capacity)
+	if expected > g.patience {
+		return &overloadError{expected}
+	}
+	return nil
+}
+
+// overloaded is what enter would refuse with for the length of the queue, as a
+// rule after a hold, or that the caller hung up meanwhile.
+func (g *gate) overloaded(ctx context.Context) error {
+	err := g.full()
+	if err != nil && g.hold(ctx) {
+		err = g.full()
+	}
+	if gone := ctx.Err(); errors.Is(gone, context.Canceled) {
+		return gone
+	}
+	return err
+}
+
+func (g *gate) full() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.queue.Len() == 0 && g.inside < g.capacity {
+		return nil
+	}
+	return g.tooLong()
+}
+
+// hold reports whether it has waited, as it does unless too many do or ctx is
+// done.
+func (g *gate) hold(ctx context.Context) bool {
+	g.mu.Lock()
+	if g.held == maxHeld {
+		g.mu.Unlock()
+		return false
+	}
+	g.held++
+	g.mu.Unlock()
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.held--
+	}()
+	end := time.NewTimer(holdFor)
+	defer end.Stop()
+	select {
+	case <-end.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // wait ends when the ticket is admitted, when ctx is done, or when patience

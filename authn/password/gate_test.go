@@ -98,6 +98,82 @@ func TestGateTurnsAwayWhoWouldWaitTooLong(t *testing.T) {
 	})
 }
 
+// lined returns a gate of one place, which is taken for a second each, and has a
+// queue that is too long for another one.
+func lined(t *testing.T) (g *gate, first *visitor) {
+	g = newGate(1, 2*time.Second)
+	for range 50 {
+		v := visit(t.Context(), g, 1)
+		<-time.After(time.Second)
+		v.leave()
+	}
+	first = visit(t.Context(), g, 1)
+	for g.full() == nil {
+		visit(t.Context(), g, 1)
+	}
+	return g, first
+}
+
+func TestGateHoldsWhoAsksAndWouldBeTurnedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, first := lined(t)
+		err := errors.New("no answer")
+		go func() { err = g.overloaded(t.Context()) }()
+		synctest.Wait()
+		first.leave()
+		<-time.After(holdFor)
+		synctest.Wait()
+		if err != nil {
+			t.Errorf("with room by the end: %v", err)
+		}
+		for g.full() == nil {
+			visit(t.Context(), g, 1)
+		}
+		start := time.Now()
+		if err := g.overloaded(t.Context()); !errors.Is(err, ErrOverloaded) || time.Since(start) != holdFor {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		short, cancel := context.WithTimeout(t.Context(), holdFor/2)
+		defer cancel()
+		if err := g.overloaded(short); !errors.Is(err, ErrOverloaded) {
+			t.Errorf("short of time: %v", err)
+		}
+		start = time.Now()
+		if _, err := g.enter(t.Context(), 1); !errors.Is(err, ErrOverloaded) || time.Since(start) != 0 {
+			t.Errorf("without asking: %v after %v", err, time.Since(start))
+		}
+		if g.held != 0 {
+			t.Errorf("%d held", g.held)
+		}
+	})
+}
+
+func TestGateHoldsSoManyAndNoneWhoHungUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := lined(t)
+		ctx, hangUp := context.WithCancel(t.Context())
+		held := make([]error, maxHeld)
+		for i := range held {
+			go func() { held[i] = g.overloaded(ctx) }()
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := g.overloaded(t.Context()); !errors.Is(err, ErrOverloaded) || time.Since(start) != 0 {
+			t.Errorf("one too many: %v after %v", err, time.Since(start))
+		}
+		hangUp()
+		synctest.Wait()
+		for _, err := range held {
+			if !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+		}
+		if g.held != 0 {
+			t.Errorf("%d held", g.held)
+		}
+	})
+}
+
 func TestGateTakesABurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(2, defaultMaxWait)

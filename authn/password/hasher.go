@@ -196,6 +196,21 @@ func (h *Hasher) init() error {
 	return h.err
 }
 
+// Overloaded returns what Hash and Verify would refuse with now because the line
+// is too long, which wraps [ErrOverloaded], or nil: for a program that has work
+// to do before it asks for a hash ([authn.LoadShedder]). The error comes after a
+// second, so that clients that try again at once don't take the processors from
+// those in line; where a thousand wait for it, at once. Where the caller hangs up
+// it is the context's.
+//
+// [authn.LoadShedder]: https://pkg.go.dev/github.com/echo-users/echo-users/authn#LoadShedder
+func (h *Hasher) Overloaded(ctx context.Context) error {
+	if err := h.init(); err != nil {
+		return nil // for them to return
+	}
+	return h.gate.overloaded(ctx)
+}
+
 // enter waits for a place at the gate for a computation of so many KiB.
 func (h *Hasher) enter(ctx context.Context, memory uint32) (leave func(), err error) {
 	if tell, ok := ctx.Value(waitedKey{}).(func(time.Duration)); ok {
