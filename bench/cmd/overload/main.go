@@ -10,6 +10,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -52,7 +53,7 @@ const secret = "correct horse"
 // scenario is what the flags say.
 type scenario struct {
 	clients, users, concurrent, spare int
-	lasts, pause                      time.Duration
+	lasts, pause, patience            time.Duration
 	limited                           bool
 }
 
@@ -63,7 +64,8 @@ func main() {
 	flag.IntVar(&s.concurrent, "concurrent", 0, "hashes at once; 0 is the default")
 	flag.IntVar(&s.spare, "spare", 1, "how many more threads the server has than processors")
 	flag.DurationVar(&s.lasts, "for", 10*time.Second, "how long")
-	flag.DurationVar(&s.pause, "every", 10*time.Millisecond, "the time from one visit of the guarded route to the next")
+	flag.DurationVar(&s.pause, "every", 20*time.Millisecond, "the time from one visit of the guarded route to the next")
+	flag.DurationVar(&s.patience, "patience", 0, "how long a client waits that was turned away; 0 is not at all")
 	flag.BoolVar(&s.limited, "limits", false, "with the limits that are on by default")
 	rounds := flag.Int("rounds", 3, "how often")
 	serve := flag.Bool("serve", false, "be the server")
@@ -151,14 +153,18 @@ func server(ctx context.Context, s scenario) error {
 	}
 }
 
+// processors is how many Go programs use here.
+var processors = runtime.GOMAXPROCS(0)
+
 // alone is how many hashes a second these processors make with nothing else to
 // do, for as long as lasts.
 func alone(lasts time.Duration) float64 {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
 	var hasher password.Hasher // the same parameters
 	var done atomic.Int64
 	var group sync.WaitGroup
 	start := time.Now()
-	for range runtime.GOMAXPROCS(0) {
+	for range processors {
 		group.Go(func() {
 			for time.Since(start) < lasts {
 				if _, err := hasher.Hash(context.Background(), secret); err != nil {
@@ -173,20 +179,23 @@ func alone(lasts time.Duration) float64 {
 }
 
 func round(ctx context.Context, s scenario) error {
-	cmd, base, err := start(s)
+	cmd, address, err := start(s)
 	if err != nil {
 		return err
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Signal(syscall.SIGTERM)
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: s.clients + 64}}
-	token, status, _, err := login(client, base, email(0))
-	if err != nil || status != http.StatusOK {
-		return fmt.Errorf("the first log-in: %d, %w", status, err)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // which is enough for the clients
+	c := &client{address: address}
+	first, err := c.login(email(0))
+	if err != nil || first.status != http.StatusOK {
+		return fmt.Errorf("the first log-in: %d, %v", first.status, err)
 	}
+	_, rest, _ := strings.Cut(first.body, `"access_token":"`)
+	token, _, _ := strings.Cut(rest, `"`)
 
 	before := alone(3 * time.Second)
-	calm := visit(client, base, token, s.pause, time.After(2*time.Second))
+	calm := c.visit(token, s.pause, time.After(2*time.Second))
 	var mu sync.Mutex
 	statuses := map[string]int{}
 	var waits []time.Duration
@@ -203,29 +212,31 @@ func round(ctx context.Context, s scenario) error {
 				default:
 				}
 				begun := time.Now()
-				_, status, retry, err := login(client, base, email(i%s.users))
+				got, err := c.login(email(i % s.users))
 				took := time.Since(begun)
 				mu.Lock()
 				switch {
 				case err != nil:
 					statuses["no answer"]++
-				case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
-					statuses[fmt.Sprintf("%d Retry-After %q", status, retry)]++
+				case got.status == http.StatusServiceUnavailable || got.status == http.StatusTooManyRequests:
+					statuses[fmt.Sprintf("%d Retry-After %q", got.status, got.retry)]++
 				default:
-					statuses[fmt.Sprint(status)]++
+					statuses[fmt.Sprint(got.status)]++
 				}
-				if status == http.StatusOK {
+				if got.status == http.StatusOK {
 					waits = append(waits, took)
 				}
 				mu.Unlock()
-				if status != http.StatusOK {
-					time.Sleep(time.Second) // an impatient client
+				if err != nil {
+					time.Sleep(time.Second)
+				} else if got.status != http.StatusOK {
+					time.Sleep(s.patience)
 				}
 			}
 		})
 	}
 	begun := time.Now()
-	visits := visit(client, base, token, s.pause, time.After(s.lasts))
+	visits := c.visit(token, s.pause, time.After(s.lasts))
 	mu.Lock()
 	rate := float64(statuses["200"]) / time.Since(begun).Seconds()
 	mu.Unlock()
@@ -266,24 +277,81 @@ func start(s scenario) (*exec.Cmd, string, error) {
 		return nil, "", errors.Join(err, cmd.Process.Kill())
 	}
 	go io.Copy(io.Discard, out) // what Echo logs of 503; a full pipe would stop it
-	return cmd, "http://" + addr, nil
+	return cmd, addr, nil
 }
 
-func login(client *http.Client, base, who string) (token string, status int, retry string, err error) {
-	res, err := client.PostForm(base+"/auth/jwt/login", url.Values{"username": {who}, "password": {secret}})
+// client is one that costs little, as it runs on the processors that the server
+// hashes on.
+type client struct {
+	address string
+	mu      sync.Mutex
+	idle    []*connection
+}
+
+type connection struct {
+	net.Conn
+	reader *bufio.Reader
+}
+
+type answer struct {
+	status      int
+	retry, body string
+}
+
+// ask sends a request over a connection that is idle, or a new one.
+func (c *client) ask(request string) (answer, error) {
+	on, err := c.connect()
 	if err != nil {
-		return "", 0, "", err
+		return answer{}, err
+	}
+	got, keep, err := on.ask(request)
+	if !keep {
+		return got, errors.Join(err, on.Close())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = append(c.idle, on)
+	return got, nil
+}
+
+func (c *client) connect() (*connection, error) {
+	c.mu.Lock()
+	if last := len(c.idle) - 1; last >= 0 {
+		on := c.idle[last]
+		c.idle = c.idle[:last]
+		c.mu.Unlock()
+		return on, nil
+	}
+	c.mu.Unlock()
+	conn, err := net.Dial("tcp", c.address)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{conn, bufio.NewReader(conn)}, nil
+}
+
+func (c *connection) ask(request string) (got answer, keep bool, err error) {
+	if _, err := io.WriteString(c, request); err != nil {
+		return answer{}, false, err
+	}
+	res, err := http.ReadResponse(c.reader, nil)
+	if err != nil {
+		return answer{}, false, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	_, rest, _ := strings.Cut(string(body), `"access_token":"`)
-	token, _, _ = strings.Cut(rest, `"`)
-	return token, res.StatusCode, res.Header.Get("Retry-After"), err
+	return answer{res.StatusCode, res.Header.Get("Retry-After"), string(body)}, err == nil && !res.Close, err
+}
+
+func (c *client) login(who string) (answer, error) {
+	form := url.Values{"username": {who}, "password": {secret}}.Encode()
+	return c.ask(fmt.Sprintf("POST /auth/jwt/login HTTP/1.1\r\nHost: overload\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(form), form))
 }
 
 // visit visits the guarded route until end, each time when it is due, whether
 // the last visit is through or not.
-func visit(client *http.Client, base, token string, every time.Duration, end <-chan time.Time) []time.Duration {
+func (c *client) visit(token string, every time.Duration, end <-chan time.Time) []time.Duration {
+	request := "GET /guarded HTTP/1.1\r\nHost: overload\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 	var mu sync.Mutex
 	var took []time.Duration
 	var group sync.WaitGroup
@@ -297,18 +365,9 @@ func visit(client *http.Client, base, token string, every time.Duration, end <-c
 			return took
 		case due := <-tick.C:
 			group.Go(func() {
-				r, err := http.NewRequest(http.MethodGet, base+"/guarded", nil)
-				if err != nil {
-					log.Fatal(err)
-				}
-				r.Header.Set("Authorization", "Bearer "+token)
-				res, err := client.Do(r)
-				if err != nil {
-					log.Fatal(err)
-				}
-				res.Body.Close()
-				if res.StatusCode != http.StatusNoContent {
-					log.Fatal("the guarded route: ", res.Status)
+				got, err := c.ask(request)
+				if err != nil || got.status != http.StatusNoContent {
+					log.Fatal("the guarded route: ", got.status, " ", err)
 				}
 				mu.Lock()
 				took = append(took, time.Since(due))
