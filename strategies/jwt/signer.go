@@ -143,12 +143,6 @@ func (s signer) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 // encoding refuses what isn't canonical, so that a token has one spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
-// split returns what of a token is signed, and the signature.
-func split(token string) (signed, signature string) {
-	end := strings.LastIndexByte(token, '.')
-	return token[:max(end, 0)], token[end+1:]
-}
-
 // payload returns the claims segment, encoded, of a token that was verified.
 func payload(token string) string {
 	_, rest, _ := strings.Cut(token, ".")
@@ -163,7 +157,8 @@ func (s *signer) verify(ctx context.Context, token string) (by *ring, isOwn bool
 	if len(token) > authn.MaxCredentialSize || strings.Count(token, ".") != 2 {
 		return nil, false, errMalformed
 	}
-	signed, signature := split(token)
+	end := strings.LastIndexByte(token, '.')
+	signed, signature := token[:end], token[end+1:]
 	encoded, _, _ := strings.Cut(signed, ".")
 	sum, err := encoding.DecodeString(signature)
 	if err != nil || hasLineBreak(signature) {

@@ -10,7 +10,7 @@ import (
 )
 
 // maxVerifiedSize is the longest token that is kept, in bytes, so that all of
-// them together take a few megabytes.
+// them together take some megabytes, and 16 MiB at most.
 const maxVerifiedSize = 2 << 10
 
 // verifiedTokens is what tokens say that were verified lately, each by its
@@ -51,7 +51,7 @@ func (v *verifiedTokens) recall(sum *digest) *claims {
 }
 
 // keep keeps the claims of a token that was verified: in a place where none is
-// that hasn't expired, or in place of any. Of the token itself nothing is kept.
+// that hasn't expired, or in place of any. Nothing is kept of the token's signature.
 func (v *verifiedTokens) keep(sum *digest, c *claims, now time.Time) {
 	t := &verifiedToken{*sum, *c}
 	t.claims.kept = true
