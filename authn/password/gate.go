@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,8 +40,9 @@ type gate struct {
 	inside  int           // weight that was admitted
 	waiting int           // weight in the queue
 	queue   list.List     // of *ticket
-	held    int           // who are about to be turned away
 	pace    time.Duration // how long a unit of weight stays inside, averaged
+
+	held atomic.Int64 // who are about to be turned away
 }
 
 // Who asks beforehand and would be turned away is held for a second, and isn't
@@ -87,7 +89,7 @@ func (g *gate) enter(ctx context.Context, weight int) (leave func(), err error) 
 func (g *gate) line(weight int) (*ticket, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.queue.Len() == 0 && g.inside+weight <= g.capacity {
+	if g.hasRoom(weight) {
 		g.inside += weight
 		return nil, nil
 	}
@@ -98,6 +100,11 @@ func (g *gate) line(weight int) (*ticket, error) {
 	g.queue.PushBack(t)
 	g.waiting += weight
 	return t, nil
+}
+
+// hasRoom reports whether so much weight goes in without waiting. g.mu is held.
+func (g *gate) hasRoom(weight int) bool {
+	return g.queue.Len() == 0 && g.inside+weight <= g.capacity
 }
 
 // tooLong returns an error where who comes now would wait for longer than
@@ -126,7 +133,7 @@ func (g *gate) overloaded(ctx context.Context) error {
 func (g *gate) full() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.queue.Len() == 0 && g.inside < g.capacity {
+	if g.hasRoom(1) {
 		return nil
 	}
 	return g.tooLong()
@@ -135,18 +142,10 @@ func (g *gate) full() error {
 // hold reports whether it has waited, as it does unless too many do or ctx is
 // done.
 func (g *gate) hold(ctx context.Context) bool {
-	g.mu.Lock()
-	if g.held == maxHeld {
-		g.mu.Unlock()
+	defer g.held.Add(-1)
+	if g.held.Add(1) > maxHeld {
 		return false
 	}
-	g.held++
-	g.mu.Unlock()
-	defer func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.held--
-	}()
 	end := time.NewTimer(holdFor)
 	defer end.Stop()
 	select {

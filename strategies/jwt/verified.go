@@ -51,7 +51,8 @@ func (v *verifiedTokens) recall(sum *digest) *claims {
 }
 
 // keep keeps the claims of a token that was verified: in a place where none is
-// that hasn't expired, or in place of any. Nothing is kept of the token's signature.
+// that hasn't expired, or in place of any. Of the token itself the claims are
+// kept, and no signature.
 func (v *verifiedTokens) keep(sum *digest, c *claims, now time.Time) {
 	t := &verifiedToken{*sum, *c}
 	t.claims.kept = true

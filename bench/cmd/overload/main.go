@@ -10,7 +10,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -179,23 +178,21 @@ func alone(lasts time.Duration) float64 {
 }
 
 func round(ctx context.Context, s scenario) error {
-	cmd, address, err := start(s)
+	cmd, base, err := start(s)
 	if err != nil {
 		return err
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Signal(syscall.SIGTERM)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // which is enough for the clients
-	c := &client{address: address}
-	first, err := c.login(email(0))
-	if err != nil || first.status != http.StatusOK {
-		return fmt.Errorf("the first log-in: %d, %v", first.status, err)
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: s.clients + 64}}
+	token, status, _, err := login(client, base, email(0))
+	if err != nil || status != http.StatusOK {
+		return fmt.Errorf("the first log-in: %d, %v", status, err)
 	}
-	_, rest, _ := strings.Cut(first.body, `"access_token":"`)
-	token, _, _ := strings.Cut(rest, `"`)
 
 	before := alone(3 * time.Second)
-	calm := c.visit(token, s.pause, time.After(2*time.Second))
+	calm := visit(client, base, token, s.pause, time.After(2*time.Second))
 	var mu sync.Mutex
 	statuses := map[string]int{}
 	var waits []time.Duration
@@ -212,31 +209,31 @@ func round(ctx context.Context, s scenario) error {
 				default:
 				}
 				begun := time.Now()
-				got, err := c.login(email(i % s.users))
+				_, status, retry, err := login(client, base, email(i%s.users))
 				took := time.Since(begun)
 				mu.Lock()
 				switch {
 				case err != nil:
 					statuses["no answer"]++
-				case got.status == http.StatusServiceUnavailable || got.status == http.StatusTooManyRequests:
-					statuses[fmt.Sprintf("%d Retry-After %q", got.status, got.retry)]++
+				case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
+					statuses[fmt.Sprintf("%d Retry-After %q", status, retry)]++
 				default:
-					statuses[fmt.Sprint(got.status)]++
+					statuses[fmt.Sprint(status)]++
 				}
-				if got.status == http.StatusOK {
+				if status == http.StatusOK {
 					waits = append(waits, took)
 				}
 				mu.Unlock()
 				if err != nil {
 					time.Sleep(time.Second)
-				} else if got.status != http.StatusOK {
+				} else if status != http.StatusOK {
 					time.Sleep(s.patience)
 				}
 			}
 		})
 	}
 	begun := time.Now()
-	visits := c.visit(token, s.pause, time.After(s.lasts))
+	visits := visit(client, base, token, s.pause, time.After(s.lasts))
 	mu.Lock()
 	rate := float64(statuses["200"]) / time.Since(begun).Seconds()
 	mu.Unlock()
@@ -277,81 +274,24 @@ func start(s scenario) (*exec.Cmd, string, error) {
 		return nil, "", errors.Join(err, cmd.Process.Kill())
 	}
 	go io.Copy(io.Discard, out) // what Echo logs of 503; a full pipe would stop it
-	return cmd, addr, nil
+	return cmd, "http://" + addr, nil
 }
 
-// client is one that costs little, as it runs on the processors that the server
-// hashes on.
-type client struct {
-	address string
-	mu      sync.Mutex
-	idle    []*connection
-}
-
-type connection struct {
-	net.Conn
-	reader *bufio.Reader
-}
-
-type answer struct {
-	status      int
-	retry, body string
-}
-
-// ask sends a request over a connection that is idle, or a new one.
-func (c *client) ask(request string) (answer, error) {
-	on, err := c.connect()
+func login(client *http.Client, base, who string) (token string, status int, retry string, err error) {
+	res, err := client.PostForm(base+"/auth/jwt/login", url.Values{"username": {who}, "password": {secret}})
 	if err != nil {
-		return answer{}, err
-	}
-	got, keep, err := on.ask(request)
-	if !keep {
-		return got, errors.Join(err, on.Close())
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.idle = append(c.idle, on)
-	return got, nil
-}
-
-func (c *client) connect() (*connection, error) {
-	c.mu.Lock()
-	if last := len(c.idle) - 1; last >= 0 {
-		on := c.idle[last]
-		c.idle = c.idle[:last]
-		c.mu.Unlock()
-		return on, nil
-	}
-	c.mu.Unlock()
-	conn, err := net.Dial("tcp", c.address)
-	if err != nil {
-		return nil, err
-	}
-	return &connection{conn, bufio.NewReader(conn)}, nil
-}
-
-func (c *connection) ask(request string) (got answer, keep bool, err error) {
-	if _, err := io.WriteString(c, request); err != nil {
-		return answer{}, false, err
-	}
-	res, err := http.ReadResponse(c.reader, nil)
-	if err != nil {
-		return answer{}, false, err
+		return "", 0, "", err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	return answer{res.StatusCode, res.Header.Get("Retry-After"), string(body)}, err == nil && !res.Close, err
-}
-
-func (c *client) login(who string) (answer, error) {
-	form := url.Values{"username": {who}, "password": {secret}}.Encode()
-	return c.ask(fmt.Sprintf("POST /auth/jwt/login HTTP/1.1\r\nHost: overload\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(form), form))
+	_, rest, _ := strings.Cut(string(body), `"access_token":"`)
+	token, _, _ = strings.Cut(rest, `"`)
+	return token, res.StatusCode, res.Header.Get("Retry-After"), err
 }
 
 // visit visits the guarded route until end, each time when it is due, whether
 // the last visit is through or not.
-func (c *client) visit(token string, every time.Duration, end <-chan time.Time) []time.Duration {
-	request := "GET /guarded HTTP/1.1\r\nHost: overload\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+func visit(client *http.Client, base, token string, every time.Duration, end <-chan time.Time) []time.Duration {
 	var mu sync.Mutex
 	var took []time.Duration
 	var group sync.WaitGroup
@@ -365,9 +305,18 @@ func (c *client) visit(token string, every time.Duration, end <-chan time.Time) 
 			return took
 		case due := <-tick.C:
 			group.Go(func() {
-				got, err := c.ask(request)
-				if err != nil || got.status != http.StatusNoContent {
-					log.Fatal("the guarded route: ", got.status, " ", err)
+				r, err := http.NewRequest(http.MethodGet, base+"/guarded", nil)
+				if err != nil {
+					log.Fatal(err)
+				}
+				r.Header.Set("Authorization", "Bearer "+token)
+				res, err := client.Do(r)
+				if err != nil {
+					log.Fatal(err)
+				}
+				res.Body.Close()
+				if res.StatusCode != http.StatusNoContent {
+					log.Fatal("the guarded route: ", res.Status)
 				}
 				mu.Lock()
 				took = append(took, time.Since(due))
