@@ -22,16 +22,18 @@ import (
 	"github.com/echo-users/echo-users/strategies/jwt"
 )
 
-// What is measured over loopback: 16 clients that keep their connections alive
-// ask servers in another process, in turns, in each of them all servers one
-// after the other, so that whatever else happens hits them alike. A turn is long
-// beside the time in which a server gets its users and its code back into the
-// processors' caches: with 25 ms, that time is what is measured.
+// What is measured over loopback: clients that keep their connections alive ask
+// servers in another process, in turns, in each of them all servers one after the
+// other, so that whatever else happens hits them alike. A turn is long beside the
+// time in which a server gets its users and its code back into the processors'
+// caches: with 25 ms, that time is what is measured. With few clients, they and
+// the server wait for each other, too.
 const (
-	loopbackClients = 16
-	loopbackTurn    = 100 * time.Millisecond
-	loopbackURL     = "ECHO_USERS_BENCH_URL" // of the database, for the process that serves
+	loopbackTurn = 100 * time.Millisecond
+	loopbackURL  = "ECHO_USERS_BENCH_URL" // of the database, for the process that serves
 )
+
+var loopbackClients = []int{16, 128}
 
 type loopbackServer struct {
 	name    string
@@ -97,32 +99,42 @@ func BenchmarkLoopback(b *testing.B) {
 	defer cmd.Wait()
 	defer in.Close()
 
-	type measured struct {
-		name    string
-		clients []*connection
-		took    time.Duration
-	}
 	var servers []*measured
 	for range loopbackServers(b, url) {
-		var name, address string
-		if _, err := fmt.Fscan(out, &name, &address); err != nil {
+		var s measured
+		if _, err := fmt.Fscan(out, &s.name, &s.address); err != nil {
 			b.Fatal(err)
 		}
-		s := &measured{name: name}
-		for i := range loopbackClients {
-			c, err := dial(address, good[i*people/loopbackClients:(i+1)*people/loopbackClients])
+		servers = append(servers, &s)
+	}
+	for _, clients := range loopbackClients {
+		b.Run(fmt.Sprint(clients), func(b *testing.B) { inTurns(b, servers, clients, good, bad) })
+	}
+}
+
+// measured is a server that is asked, and what came of it.
+type measured struct {
+	name, address string
+	clients       []*connection
+	took          time.Duration
+}
+
+// inTurns has so many clients ask each server.
+func inTurns(b *testing.B, servers []*measured, clients int, good []credential, bad credential) {
+	for _, s := range servers {
+		s.clients, s.took = nil, 0
+		for i := range clients {
+			c, err := dial(s.address, good[i*len(good)/clients:(i+1)*len(good)/clients])
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer c.Close()
-			if err := c.prove(bad, name != "bare"); err != nil {
-				b.Fatal(name, ": ", err)
+			if err := c.prove(bad, s.name != "bare"); err != nil {
+				b.Fatal(s.name, ": ", err)
 			}
 			s.clients = append(s.clients, c)
 		}
-		servers = append(servers, s)
 	}
-
 	each, err := time.ParseDuration(flag.Lookup("test.benchtime").Value.String())
 	if err != nil {
 		b.Fatal("-benchtime must be a duration")
