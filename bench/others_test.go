@@ -10,6 +10,8 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/jwtauth/v5"
+	"github.com/go-pkgz/auth/v2"
+	pkgz "github.com/go-pkgz/auth/v2/token"
 	gojwt "github.com/golang-jwt/jwt/v5"
 	echojwt "github.com/labstack/echo-jwt/v4"
 	"github.com/labstack/echo/v4"
@@ -70,4 +72,43 @@ func chiJWT(testing.TB) http.Handler {
 		fmt.Fprint(w, token.Subject())
 	})
 	return r
+}
+
+const pkgzIssuer, pkgzProvider = "bench", "local"
+
+// pkgzAuth is go-pkgz/auth with a direct provider, and the route is Echo's. Its
+// claims are its own, and hold the whole user.
+func pkgzAuth(testing.TB) http.Handler {
+	service := auth.NewService(auth.Opts{
+		SecretReader:   pkgz.SecretFunc(func(string) (string, error) { return string(secret), nil }),
+		AudienceReader: pkgz.AudienceFunc(func() ([]string, error) { return []string{jwt.DefaultAudience}, nil }),
+		Issuer:         pkgzIssuer,
+	})
+	service.AddDirectProvider(pkgzProvider, nil)
+	middleware := service.Middleware()
+	return serve(echo.WrapMiddleware(middleware.Auth), func(c echo.Context) string {
+		u, _ := pkgz.GetUserInfo(c.Request())
+		return u.ID
+	})
+}
+
+// pkgzToken is one that go-pkgz/auth makes after a log-in, in its own header.
+func pkgzToken(b testing.TB, key []byte, subject string) credential {
+	b.Helper()
+	service := pkgz.NewService(pkgz.Opts{SecretReader: pkgz.SecretFunc(func(string) (string, error) { return string(key), nil })})
+	signed, err := service.Token(pkgz.Claims{
+		RegisteredClaims: gojwt.RegisteredClaims{
+			ID:        "4d3c1f9a2b7e4c0d8a6f5e1b3c9d7a2e4f6b8c0d",
+			Issuer:    pkgzIssuer,
+			Audience:  []string{jwt.DefaultAudience},
+			IssuedAt:  gojwt.NewNumericDate(time.Now()),
+			ExpiresAt: gojwt.NewNumericDate(time.Now().Add(time.Hour)),
+		},
+		User:         &pkgz.User{ID: subject, Name: "ann@example.com"},
+		AuthProvider: &pkgz.AuthProvider{Name: pkgzProvider},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return credential{"X-Jwt", signed} // as net/http spells it
 }

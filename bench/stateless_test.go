@@ -160,23 +160,25 @@ func BenchmarkStateless(b *testing.B) {
 		name    string
 		make    func(testing.TB) http.Handler
 		subject string
+		token   func(b testing.TB, key []byte, subject string) credential
 	}{
-		{"bare", bare, ""},
-		{"by-hand", byHand, subject},
-		{"ours", ours, subject},
-		{"ours-verified", oursVerified, subject},
+		{"bare", bare, "", token},
+		{"by-hand", byHand, subject, token},
+		{"ours", ours, subject, token},
+		{"ours-verified", oursVerified, subject, token},
 		{"ours-cached", func(b testing.TB) http.Handler {
 			return guarded(b, kept, authn.Config{}, byJWT(b, jwt.Config{}))
-		}, people[0]},
+		}, people[0], token},
 		{"ours-verified-cached", func(b testing.TB) http.Handler {
 			return guarded(b, kept, authn.Config{}, byJWT(b, jwt.Config{KeepVerified: true}))
-		}, people[0]},
-		{"echo-jwt", echoJWT, subject},
-		{"echo-jwt+aud", echoJWTWithAudience, subject},
-		{"gin-jwt", ginJWT, subject},
-		{"jwtauth", chiJWT, subject},
+		}, people[0], token},
+		{"echo-jwt", echoJWT, subject, token},
+		{"echo-jwt+aud", echoJWTWithAudience, subject, token},
+		{"gin-jwt", ginJWT, subject, token},
+		{"jwtauth", chiJWT, subject, token},
+		{"go-pkgz-auth", pkgzAuth, subject, pkgzToken},
 	} {
-		good, bad := token(b, secret, server.subject), token(b, anotherSecret, server.subject)
+		good, bad := server.token(b, secret, server.subject), server.token(b, anotherSecret, server.subject)
 		b.Run(server.name+"/good", func(b *testing.B) {
 			h := server.make(b)
 			if server.name != "bare" {

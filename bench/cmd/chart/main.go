@@ -23,6 +23,7 @@ var panels = []struct {
 		{"echo-users, token kept", "Stateless/ours-verified-cached/good"},
 		{"echo-jwt", "Stateless/echo-jwt/good"},
 		{"gin-jwt", "Stateless/gin-jwt/good"},
+		{"go-pkgz/auth", "Stateless/go-pkgz-auth/good"},
 		{"jwtauth", "Stateless/jwtauth/good"},
 	}},
 	{"A guard, and the user is in Postgres (× that and one prepared query)", "Load/postgres/by-hand/1", []bar{
