@@ -14,7 +14,17 @@ func openSQLite(file string) (*gorm.DB, error) {
 }
 
 func openPostgres(url string) (*gorm.DB, error) {
-	return gorm.Open(postgres.Open(url), &gorm.Config{})
+	db, err := gorm.Open(postgres.Open(url), &gorm.Config{})
+	if err != nil {
+		return nil, err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(20)
+	pool.SetMaxIdleConns(20)
+	return db, nil
 }
 
 func TestOpening(t *testing.T) {

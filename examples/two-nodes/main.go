@@ -85,9 +85,23 @@ func run(ctx context.Context, databaseURL, redisURL string, addresses ...string)
 
 func open(databaseURL string) (*gorm.DB, error) {
 	if databaseURL != "" {
-		return gorm.Open(postgres.Open(databaseURL), &gorm.Config{})
+		return openPostgres(databaseURL)
 	}
 	return gorm.Open(sqlite.Open("two-nodes.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"), &gorm.Config{})
+}
+
+func openPostgres(url string) (*gorm.DB, error) {
+	db, err := gorm.Open(postgres.Open(url), &gorm.Config{})
+	if err != nil {
+		return nil, err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(20)
+	pool.SetMaxIdleConns(20)
+	return db, nil
 }
 
 // newChannel returns what a node hears of the others by, or nil.

@@ -3,7 +3,8 @@
 // a guarded route is visited. It tells what the log-ins reached of the rate of
 // the hash alone on the same processors, what the visits took, what was
 // answered, and the most memory that the server had. Unless GOGC and GODEBUG are
-// set, the server has those that docs/performance recommends.
+// set, the server has those that docs/performance recommends, and the kernel
+// schedules it as there by SCHED_BATCH.
 //
 //	go run ./cmd/overload                             SQLite
 //	DATABASE_URL=postgres://… go run ./cmd/overload   a database to be thrown away
@@ -53,7 +54,7 @@ const secret = "correct horse"
 type scenario struct {
 	clients, users, concurrent, spare int
 	lasts, pause, patience            time.Duration
-	limited                           bool
+	limited, batch                    bool
 }
 
 func main() {
@@ -66,6 +67,7 @@ func main() {
 	flag.DurationVar(&s.pause, "every", 20*time.Millisecond, "the time from one visit of the guarded route to the next")
 	flag.DurationVar(&s.patience, "patience", 0, "how long a client waits that was turned away; 0 is not at all")
 	flag.BoolVar(&s.limited, "limits", false, "with the limits that are on by default")
+	flag.BoolVar(&s.batch, "batch", true, "the kernel schedules the server by SCHED_BATCH, where there is chrt (util-linux)")
 	rounds := flag.Int("rounds", 3, "how often")
 	serve := flag.Bool("serve", false, "be the server")
 	flag.Parse()
@@ -101,6 +103,12 @@ func server(ctx context.Context, s scenario) error {
 	if err != nil {
 		return err
 	}
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	pool.SetMaxOpenConns(20)
+	pool.SetMaxIdleConns(20)
 	store, err := userdb.New[userdb.User](db)
 	if err != nil {
 		return err
@@ -259,7 +267,11 @@ func start(s scenario) (*exec.Cmd, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	cmd := exec.Command(self, "-serve", fmt.Sprintf("-users=%d", s.users), fmt.Sprintf("-concurrent=%d", s.concurrent), fmt.Sprintf("-spare=%d", s.spare), fmt.Sprintf("-limits=%t", s.limited))
+	args := []string{self, "-serve", fmt.Sprintf("-users=%d", s.users), fmt.Sprintf("-concurrent=%d", s.concurrent), fmt.Sprintf("-spare=%d", s.spare), fmt.Sprintf("-limits=%t", s.limited)}
+	if chrt, err := exec.LookPath("chrt"); s.batch && err == nil {
+		args = append([]string{chrt, "--batch", "0"}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
 	cmd.Env = append([]string{"GOGC=150", "GODEBUG=madvdontneed=0"}, os.Environ()...)
 	out, err := cmd.StdoutPipe()
