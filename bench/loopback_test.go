@@ -27,7 +27,7 @@ import (
 // other, so that whatever else happens hits them alike. A turn is long beside the
 // time in which a server gets its users and its code back into the processors'
 // caches: with 25 ms, that time is what is measured. With few clients, they and
-// the server wait for each other, too.
+// the server wait for each other.
 const (
 	loopbackTurn = 100 * time.Millisecond
 	loopbackURL  = "ECHO_USERS_BENCH_URL" // of the database, for the process that serves
