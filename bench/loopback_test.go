@@ -99,32 +99,34 @@ func BenchmarkLoopback(b *testing.B) {
 	defer cmd.Wait()
 	defer in.Close()
 
-	var servers []*measured
+	var listening []listener
 	for range loopbackServers(b, url) {
-		var s measured
-		if _, err := fmt.Fscan(out, &s.name, &s.address); err != nil {
+		var l listener
+		if _, err := fmt.Fscan(out, &l.name, &l.address); err != nil {
 			b.Fatal(err)
 		}
-		servers = append(servers, &s)
+		listening = append(listening, l)
 	}
 	for _, clients := range loopbackClients {
-		b.Run(fmt.Sprint(clients), func(b *testing.B) { inTurns(b, servers, clients, good, bad) })
+		b.Run(fmt.Sprint(clients), func(b *testing.B) { inTurns(b, listening, clients, good, bad) })
 	}
 }
 
-// measured is a server that is asked, and what came of it.
-type measured struct {
-	name, address string
-	clients       []*connection
-	took          time.Duration
-}
+type listener struct{ name, address string }
 
 // inTurns has so many clients ask each server.
-func inTurns(b *testing.B, servers []*measured, clients int, good []credential, bad credential) {
-	for _, s := range servers {
-		s.clients, s.took = nil, 0
+func inTurns(b *testing.B, listening []listener, clients int, good []credential, bad credential) {
+	type measured struct {
+		name    string
+		clients []*connection
+		took    time.Duration
+	}
+	var servers []*measured
+	for _, l := range listening {
+		s := &measured{name: l.name}
+		servers = append(servers, s)
 		for i := range clients {
-			c, err := dial(s.address, good[i*len(good)/clients:(i+1)*len(good)/clients])
+			c, err := dial(l.address, good[i*len(good)/clients:(i+1)*len(good)/clients])
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -71,6 +71,8 @@ func run(ctx context.Context, addr, url, key string, cfg config) error {
 		return err
 	}
 	defer pool.Close()
+	pool.SetMaxOpenConns(20)
+	pool.SetMaxIdleConns(20)
 	var app *application
 	switch key {
 	case "uuid":
@@ -89,36 +91,21 @@ func run(ctx context.Context, addr, url, key string, cfg config) error {
 // open opens a database. Its errors don't repeat the URL, which may hold a
 // password.
 func open(url string) (*gorm.DB, error) {
+	quiet := &gorm.Config{Logger: logger.Discard}
 	switch {
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
 		if _, err := pgconn.ParseConfig(url); err != nil {
 			return nil, errors.New("the URL of the database can't be read: is a character of the password to be escaped?")
 		}
-		return openPostgres(url)
+		return gorm.Open(postgres.Open(url), quiet)
 	case strings.ContainsAny(url, "=@"), strings.Contains(url, "://"):
 		return nil, errors.New("the database must be like postgres://user:password@host/name (without +asyncpg), or a SQLite file")
 	}
 	if _, err := os.Stat(url); err != nil {
 		return nil, err // SQLite would make an empty database
 	}
-	return gorm.Open(sqlite.Open(url+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"), quiet())
+	return gorm.Open(sqlite.Open(url+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"), quiet)
 }
-
-func openPostgres(url string) (*gorm.DB, error) {
-	db, err := gorm.Open(postgres.Open(url), quiet())
-	if err != nil {
-		return nil, err
-	}
-	pool, err := db.DB()
-	if err != nil {
-		return nil, err
-	}
-	pool.SetMaxOpenConns(20)
-	pool.SetMaxIdleConns(20)
-	return db, nil
-}
-
-func quiet() *gorm.Config { return &gorm.Config{Logger: logger.Discard} }
 
 func serve(ctx context.Context, addr string, app *application) error {
 	listener, err := net.Listen("tcp", addr)

@@ -55,6 +55,12 @@ func run(ctx context.Context, databaseURL, redisURL string, addresses ...string)
 	if err != nil {
 		return err
 	}
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	pool.SetMaxOpenConns(20)
+	pool.SetMaxIdleConns(20)
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	ended := make(chan error, len(addresses))
@@ -76,32 +82,14 @@ func run(ctx context.Context, databaseURL, redisURL string, addresses ...string)
 		err = errors.Join(err, <-ended)
 		stop() // one that ends takes the others along
 	}
-	pool, poolErr := db.DB()
-	if poolErr == nil {
-		poolErr = pool.Close()
-	}
-	return errors.Join(err, poolErr)
+	return errors.Join(err, pool.Close())
 }
 
 func open(databaseURL string) (*gorm.DB, error) {
 	if databaseURL != "" {
-		return openPostgres(databaseURL)
+		return gorm.Open(postgres.Open(databaseURL), &gorm.Config{})
 	}
 	return gorm.Open(sqlite.Open("two-nodes.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"), &gorm.Config{})
-}
-
-func openPostgres(url string) (*gorm.DB, error) {
-	db, err := gorm.Open(postgres.Open(url), &gorm.Config{})
-	if err != nil {
-		return nil, err
-	}
-	pool, err := db.DB()
-	if err != nil {
-		return nil, err
-	}
-	pool.SetMaxOpenConns(20)
-	pool.SetMaxIdleConns(20)
-	return db, nil
 }
 
 // newChannel returns what a node hears of the others by, or nil.

@@ -3,8 +3,8 @@
 // a guarded route is visited. It tells what the log-ins reached of the rate of
 // the hash alone on the same processors, what the visits took, what was
 // answered, and the most memory that the server had. Unless GOGC and GODEBUG are
-// set, the server has those that docs/performance recommends, and the kernel
-// schedules it as there by SCHED_BATCH.
+// set, the server has those that docs/performance recommends, and unless told
+// otherwise it is scheduled by SCHED_BATCH, of which docs/performance says more.
 //
 //	go run ./cmd/overload                             SQLite
 //	DATABASE_URL=postgres://… go run ./cmd/overload   a database to be thrown away
