@@ -28,8 +28,18 @@ func openDocs(t *testing.T, base string) docs {
 	d := docs{openTab(t)}
 	d.do(chromedp.EmulateViewport(1280, 2400)) // high enough for the dialogue
 	d.open(base + "/docs")
-	d.do(chromedp.WaitVisible(".opblock.is-open .btn.execute")) // who is logged in
+	d.shown() // who is logged in
 	return d
+}
+
+// shown waits until the operations that are open can be tried out: the page
+// forgets a press of the button while it still looks the operation up.
+func (d docs) shown() {
+	d.Helper()
+	d.do(
+		chromedp.WaitVisible(".opblock.is-open .btn.execute"),
+		chromedp.WaitNotPresent(".opblock.is-open .opblock-loading-animation"),
+	)
 }
 
 // authorize types user and password for a backend into the dialogue, and
@@ -91,6 +101,8 @@ func (d docs) show(method, path string) {
 	d.Helper()
 	ask(d.tab, chromedp.Evaluate[bool](fmt.Sprintf(
 		`([...document.querySelectorAll(".opblock-%s")].find(b => b.querySelector("[data-path]").dataset.path === %q).querySelector(".opblock-summary-control").click(), true)`, method, path)))
+	d.do(chromedp.WaitVisible(fmt.Sprintf(".opblock-%s.is-open .btn.execute", method)))
+	d.shown()
 }
 
 // screenshot keeps a picture among the test's artifacts (go test -artifacts).
@@ -162,7 +174,6 @@ func TestThePageLogsInByCookie(t *testing.T) {
 			d.sees("the cookie", "200", "ann@example.com")
 			d.screenshot("docs-cookie")
 			d.show("post", "/auth/cookie/logout")
-			d.do(chromedp.WaitVisible(".opblock-post.is-open .btn.execute"))
 			if status, body := d.execute("post", "/auth/cookie/logout"); status != "204" {
 				t.Errorf("log-out: %s %s", status, body)
 			}
