@@ -25,10 +25,17 @@ func (s *Store[T, U]) WithTimeout(d time.Duration) *Store[T, U] {
 }
 
 // bounded returns ctx with a deadline after d, unless it has a sooner one: a
-// database that doesn't answer at all must not hold a request for ever.
+// database that doesn't answer at all must not hold a request for ever. What
+// has begun goes on when ctx is cancelled: a statement that is given up can cost
+// its connection, as with pgx, and clients that hang up would have all of them
+// opened anew.
 func bounded(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
-		return ctx, func() {}
+	if ctx.Err() != nil {
+		return ctx, func() {} // nothing begins
 	}
-	return context.WithTimeout(ctx, d)
+	end := time.Now().Add(d)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(end) {
+		end = deadline
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), end)
 }
