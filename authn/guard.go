@@ -368,3 +368,6 @@ func (g *Guard[U]) refusal(status int, kind error, code string, parameters ...st
 	}
 	return &HTTPError{Status: status, Detail: http.StatusText(status), Header: header, Err: kind}
 }
+
+// voided refuses a credential that has become void since a guard looked.
+func (m *Users[U]) voided() *HTTPError { return m.CurrentUser(AnyStatus).invalid }

@@ -217,15 +217,19 @@ func (m *Users[U]) Logout(r *http.Request, backend string) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, r, err := m.CurrentUser(Active, Only(backend)).Check(r)
+	guard := m.CurrentUser(Active, Only(backend))
+	u, r, err := guard.Check(r)
 	if err != nil {
 		return nil, err
 	}
 	res, err := out.Logout(r)
-	if errors.Is(err, ErrNotSupported) {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrNotSupported):
 		return nil, err
-	}
-	if err != nil {
+	case errors.Is(err, ErrInvalidToken), errors.Is(err, ErrNoCredential):
+		return nil, guard.invalid // it was ended meanwhile
+	default:
 		return nil, unavailable(err)
 	}
 	m.Record(r.Context(), Event{Kind: EventLogout, UserID: u.AuthID()})

@@ -174,12 +174,12 @@ func (m *Users[U]) SignOutElsewhere(r *http.Request, u U) (*Response, error) {
 	was := *u.AuthAccount()
 	now, undeleted, err := m.signOut(ctx, u.AuthID(), id, func(u U) error {
 		if !stillMay(was, *u.AuthAccount()) || !u.AuthAccount().IsActive {
-			return ErrUnauthorized
+			return m.voided()
 		}
 		return nil
 	})
 	if errors.Is(err, ErrUserNotFound) {
-		err = ErrUnauthorized
+		err = m.voided()
 	}
 	if err != nil {
 		return nil, err
@@ -228,7 +228,7 @@ func (m *Users[U]) carryOver(ctx context.Context, id Identity, generation int64)
 	for {
 		s, err := keeper.SessionStore().Session(ctx, id.Subject, id.SessionID)
 		if errors.Is(err, ErrSessionNotFound) {
-			return ErrUnauthorized // ended meanwhile
+			return m.voided() // ended meanwhile
 		}
 		if err != nil {
 			return unavailable(err)
@@ -253,7 +253,7 @@ func (m *Users[U]) reissue(r *http.Request, u U, id Identity) (*Response, error)
 	case isAway(err):
 		return nil, unavailable(err)
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnauthorized, err)
+		return nil, fmt.Errorf("%w: %w", m.voided(), err)
 	case now.Generation == u.AuthAccount().Generation:
 		return done, nil
 	}

@@ -66,7 +66,7 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 			return none, err
 		}
 		if err != nil || !stillMay(*up.By.AuthAccount(), *now.AuthAccount()) {
-			return none, ErrUnauthorized
+			return none, m.voided()
 		}
 	}
 	var changed Changed
@@ -76,7 +76,7 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 		before := *account
 		refused = nil
 		if any(up.By) != any(none) && !byOther && !stillMay(*up.By.AuthAccount(), before) {
-			refused = ErrUnauthorized
+			refused = m.voided()
 			return Changed{}, refused
 		}
 		if up.Email != nil && email != account.Email {
