@@ -261,10 +261,10 @@ func set(cookies ...*http.Cookie) (*authn.Response, error) {
 
 // CheckOrigin returns [authn.ErrCrossSite] as [http.CrossOriginProtection]
 // judges a request: by Sec-Fetch-Site, or by comparing Origin with Host; and where
-// the request came over TLS, or an Origin isn't of HTTP, by its scheme. GET,
-// HEAD and OPTIONS pass, and a request with neither header, which is no
-// browser's; but not an upgrade to a WebSocket, which is a GET that can change
-// anything afterwards.
+// the request came over TLS, or an Origin isn't of HTTP, by its scheme. One that
+// says either twice is another site's. GET, HEAD and OPTIONS pass, and a request
+// with neither header, which is no browser's; but not an upgrade to a WebSocket,
+// which is a GET that can change anything afterwards.
 func (c *Cookie) CheckOrigin(r *http.Request) error {
 	if r.Header.Get("Upgrade") != "" {
 		changing := *r
@@ -273,6 +273,13 @@ func (c *Cookie) CheckOrigin(r *http.Request) error {
 	}
 	if err := c.origin.Check(r); err != nil {
 		return fmt.Errorf("%w: %w", authn.ErrCrossSite, err)
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
+	}
+	if len(r.Header["Origin"]) > 1 || len(r.Header["Sec-Fetch-Site"]) > 1 {
+		return fmt.Errorf("%w: it comes from several places", authn.ErrCrossSite)
 	}
 	if c.isOfOtherScheme(r) {
 		return fmt.Errorf("%w: the Origin is of another scheme", authn.ErrCrossSite)
@@ -284,10 +291,6 @@ func (c *Cookie) CheckOrigin(r *http.Request) error {
 // site's. Without TLS here, a proxy may have ended it.
 func (c *Cookie) isOfOtherScheme(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return false
-	}
 	if origin == "" || r.Header.Get("Sec-Fetch-Site") != "" || slices.Contains(c.cfg.TrustedOrigins, origin) {
 		return false
 	}

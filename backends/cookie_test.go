@@ -180,3 +180,28 @@ func TestOriginsOfAnotherScheme(t *testing.T) {
 		}
 	}
 }
+
+// What comes from two places at once comes from another site.
+func TestRepeatedOrigins(t *testing.T) {
+	cookie := newCookie(t, backends.CookieConfig{})
+	const here, there = "https://example.com", "https://evil.example"
+	for _, c := range []http.Header{
+		{"Origin": {here, there}}, {"Origin": {there, here}}, {"Origin": {here, here}}, {"Origin": {"", there}},
+		{"Sec-Fetch-Site": {"same-origin", "cross-site"}}, {"Sec-Fetch-Site": {"none", "cross-site"}}, {"Sec-Fetch-Site": {"", "cross-site"}},
+		{"Sec-Fetch-Site": {"same-origin"}, "Origin": {here, there}},
+	} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Host, r.Header = "example.com", c
+		if err := cookie.CheckOrigin(r); !errors.Is(err, authn.ErrCrossSite) {
+			t.Errorf("%v: %v", c, err)
+		}
+		r.Method = "GET"
+		if err := cookie.CheckOrigin(r); err != nil {
+			t.Errorf("GET with %v: %v", c, err)
+		}
+		r.Header.Set("Upgrade", "websocket")
+		if err := cookie.CheckOrigin(r); !errors.Is(err, authn.ErrCrossSite) {
+			t.Errorf("a WebSocket with %v: %v", c, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strings"
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/linked"
@@ -148,7 +149,7 @@ func (o *OAuth[U]) checkInitiator(r *http.Request) error {
 	if !o.isBrowsers(id.Backend) {
 		return nil
 	}
-	switch r.Header.Get("Sec-Fetch-Site") {
+	switch strings.Join(r.Header["Sec-Fetch-Site"], ",") {
 	case "same-origin", "none":
 		return nil
 	case "":

@@ -201,13 +201,35 @@ func (o object) knownEmail(faults *Faults) *string {
 	if value == nil {
 		return nil
 	}
-	email := strings.TrimSpace(*value)
-	at := strings.LastIndexByte(email, '@')
-	if at < 1 || !strings.Contains(email[at:], ".") || strings.ContainsFunc(email, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+	if !wasTaken(strings.TrimSpace(*value)) {
 		*faults = append(*faults, invalidEmail)
 		return nil
 	}
 	return value
+}
+
+// wasTaken reports whether text is an address to fastapi-users: any letters but
+// those of ASCII that RFC 5322 §3.2.3 gives another meaning.
+func wasTaken(text string) bool {
+	local, domain, _ := strings.Cut(text, "@")
+	if !strings.Contains(domain, ".") || strings.ContainsFunc(text, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
+	}) {
+		return false
+	}
+	for atom := range strings.SplitSeq(local, ".") {
+		if atom == "" || strings.ContainsAny(atom, `()<>[]:;,\"`) {
+			return false
+		}
+	}
+	for label := range strings.SplitSeq(domain, ".") {
+		if label == "" || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") || strings.ContainsFunc(label, func(r rune) bool {
+			return r < utf8.RuneSelf && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 func (o object) password(faults *Faults) *string {

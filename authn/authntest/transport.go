@@ -114,6 +114,11 @@ func checkOrigins(p *problems, transport authn.Transport) {
 			p.add("CheckOrigin of %s with %s: %v, want %v", c.method, c.header, err, c.want)
 		}
 	}
+	twice := httptest.NewRequest(http.MethodPost, "https://example.com/", nil)
+	twice.Header["Origin"] = []string{"https://example.com", "https://evil.example"}
+	if err := checker.CheckOrigin(twice); !errors.Is(err, authn.ErrCrossSite) {
+		p.add("CheckOrigin of a request with two Origins: %v, want ErrCrossSite", err)
+	}
 	upgrade := httptest.NewRequest(http.MethodGet, "/", nil)
 	upgrade.Header.Set("Upgrade", "websocket")
 	upgrade.Header.Set("Origin", "https://evil.example")
