@@ -153,7 +153,7 @@ func TestHandlerLeavesOtherAnswersAlone(t *testing.T) {
 		"/folder/a": "200 in it",
 		"/folder":   "307 ",
 		"//own":     "307 ",
-		"//else":    "307 ",
+		"//else":    `404 {"detail":"Not Found"}`,
 		"/else":     `404 {"detail":"Not Found"}`,
 	} {
 		w := httptest.NewRecorder()
@@ -164,6 +164,47 @@ func TestHandlerLeavesOtherAnswersAlone(t *testing.T) {
 		}
 		if to := w.Header().Get("Location"); w.Code == http.StatusTemporaryRedirect && to == "" {
 			t.Errorf("%s: it redirects nowhere", path)
+		}
+	}
+}
+
+// TestNothingIsChangedByARedirect: to follow one, a client would send its
+// password once more, or delete the user in place of a session.
+func TestNothingIsChangedByARedirect(t *testing.T) {
+	mux := http.NewServeMux()
+	for _, pattern := range []string{"GET /things/{id}", "DELETE /things/{id}", "POST /things/{id}/parts", "POST /folder/"} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.URL.Path) })
+	}
+	h := nethttp.Handler(mux)
+	for request, want := range map[string]int{
+		"DELETE /things/7":           200,
+		"DELETE /things/7/parts/..":  404,
+		"DELETE /things//7":          404,
+		"DELETE //things/7":          404,
+		"DELETE /things/./7":         404,
+		"DELETE /things/7/.":         404,
+		"DELETE //":                  404,
+		"DELETE /":                   404,
+		"POST /things/7/parts":       200,
+		"POST //evil.example/..":     404,
+		"POST /things/7/parts/":      404,
+		"POST /things/8/../7/parts":  404,
+		"POST /folder/a/":            200,
+		"POST /folder/a//":           404,
+		"GET /things/7":              200,
+		"GET //things/7":             307,
+		"GET /things/7/parts/..":     307,
+		"GET //nowhere":              404,
+		"GET /things/7/parts/../../": 404,
+		"HEAD /things//7":            307,
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		r := httptest.NewRequest(method, "http://example.com/", nil)
+		r.URL.Path = path
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want || w.Code == http.StatusNotFound && strings.TrimSpace(w.Body.String()) != `{"detail":"Not Found"}` {
+			t.Errorf("%s: %d %s, want %d", request, w.Code, w.Body, want)
 		}
 	}
 }

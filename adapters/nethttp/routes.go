@@ -2,6 +2,7 @@ package nethttp
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/routes"
@@ -25,22 +26,37 @@ func Mount(mux Mux, lists ...routes.List) {
 
 // Handler serves a mux, and gives its own refusals, of a route that doesn't
 // exist and of a method that a route hasn't, the contract's body,
-// {"detail": …}. It leaves alone what the mux's handlers answer: a mux within
-// needs its own.
+// {"detail": …}. To the clean path (of //docs, say) it redirects GET and HEAD
+// alone, and where there is a route: a client would send its password once more,
+// or with DELETE /users/7/sessions/.. delete user 7. It leaves alone what the
+// mux's handlers answer: a mux within needs its own.
 func Handler(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := mux.Handler(r); pattern != "" {
+		_, pattern := mux.Handler(r)
+		changes := r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodConnect
+		if pattern != "" && !(changes && isUnclean(r.URL.EscapedPath())) {
 			mux.ServeHTTP(w, r)
 			return
 		}
-		refused := refusal{header: http.Header{}}
-		mux.ServeHTTP(&refused, r)
-		if refused.status < http.StatusBadRequest { // a redirect to the clean path
-			mux.ServeHTTP(w, r)
-			return
+		refused := refusal{header: http.Header{}, status: http.StatusNotFound}
+		if pattern == "" {
+			mux.ServeHTTP(&refused, r)
+		}
+		if refused.status < http.StatusBadRequest { // a redirect to nowhere
+			refused = refusal{header: http.Header{}, status: http.StatusNotFound}
 		}
 		authn.WriteError(w, &authn.HTTPError{Status: refused.status, Detail: http.StatusText(refused.status), Header: refused.header})
 	})
+}
+
+// isUnclean reports whether a ServeMux redirects from a path to a cleaner one.
+func isUnclean(path string) bool {
+	for segment := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/") {
+		if segment == "." || segment == ".." || segment == "" && path != "/" {
+			return true
+		}
+	}
+	return false
 }
 
 // refusal keeps the status and the header of an answer, not its body.
