@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,43 +78,75 @@ func (d *devices) cookie(value string) *http.Cookie {
 	}
 }
 
-// read returns the device of a request, or an unknown one.
-func (d *devices) read(r *http.Request) device {
+// maxDevices is how many people are known in one browser.
+const maxDevices = 4
+
+// read returns the devices of a request, one of each user.
+func (d *devices) read(r *http.Request) (all []device) {
 	if d == nil {
-		return device{}
+		return nil
 	}
 	cookies := r.CookiesNamed(d.cfg.CookieName)
 	for _, cookie := range cookies[:min(len(cookies), 4)] { // a sibling host may have set others
 		if len(cookie.Value) > authn.MaxCredentialSize {
 			continue
 		}
-		text, err := d.cfg.Keys.Open(devicePurpose, cookie.Value)
-		if err != nil {
-			continue
+		for _, sealed := range strings.SplitN(cookie.Value, between, maxDevices+1) {
+			if found, ok := d.open(sealed); ok && deviceOf(found.User, all) == (device{}) {
+				all = append(all, found)
+			}
 		}
-		var found device
-		if json.Unmarshal(text, &found) != nil {
-			continue
-		}
-		if age := d.now().Sub(time.Unix(found.Since, 0)); age < d.cfg.Lifetime {
-			return found
+	}
+	return all
+}
+
+// between stands between devices in a cookie, and is in no sealed text.
+const between = "~"
+
+func (d *devices) open(sealed string) (device, bool) {
+	text, err := d.cfg.Keys.Open(devicePurpose, sealed)
+	if err != nil {
+		return device{}, false
+	}
+	var found device
+	if json.Unmarshal(text, &found) != nil || !found.known() {
+		return device{}, false
+	}
+	return found, d.now().Sub(time.Unix(found.Since, 0)) < d.cfg.Lifetime
+}
+
+// deviceOf returns the device of a user, or an unknown one.
+func deviceOf(userID string, all []device) device {
+	for _, d := range all {
+		if d.User == userID {
+			return d
 		}
 	}
 	return device{}
 }
 
 // issue makes the cookie of a device where this user has logged in. It goes on
-// being the one that it was for them.
-func (d *devices) issue(u authn.User, was device) *http.Cookie {
+// being the one that it was for them, and for the last others.
+func (d *devices) issue(u authn.User, was []device) *http.Cookie {
 	made := device{ID: rand.Text(), User: u.AuthID(), Generation: u.AuthAccount().Generation, Since: d.now().Unix()}
-	if was.known() && was.User == made.User {
-		made.ID = was.ID
+	if own := deviceOf(made.User, was); own.known() {
+		made.ID = own.ID
 	}
-	text, err := json.Marshal(made)
+	values := []string{d.seal(made)}
+	for _, other := range was {
+		if other.User != made.User && len(values) < maxDevices {
+			values = append(values, d.seal(other))
+		}
+	}
+	return d.cookie(strings.Join(values, between))
+}
+
+func (d *devices) seal(of device) string {
+	text, err := json.Marshal(of)
 	if err != nil {
 		panic(err) // texts and numbers
 	}
-	return d.cookie(d.cfg.Keys.Seal(devicePurpose, text))
+	return d.cfg.Keys.Seal(devicePurpose, text)
 }
 
 // knownDevice returns the device that a request comes from, where it is one of
@@ -122,13 +155,17 @@ func (f *Factory[U]) knownDevice(r *http.Request, find func(context.Context) (U,
 	if f.limits == nil {
 		return device{}, find
 	}
-	from := f.limits.devices.read(r)
-	if !from.known() {
+	all := f.limits.devices.read(r)
+	if len(all) == 0 {
 		return device{}, find
 	}
 	u, err := find(r.Context())
 	found := func(context.Context) (U, error) { return u, err }
-	if err != nil || u.AuthID() != from.User || u.AuthAccount().Generation != from.Generation {
+	if err != nil {
+		return device{}, found
+	}
+	from := deviceOf(u.AuthID(), all)
+	if from.Generation != u.AuthAccount().Generation {
 		return device{}, found
 	}
 	return from, found
@@ -144,7 +181,7 @@ func (l *limiter) isNewDevice(r *http.Request, a *Attempt, userID string) bool {
 	first := !l.counts.remembered(ctx, seen)
 	l.counts.remember(ctx, seen, l.devices.cfg.Lifetime)
 	// The cookie of before a new password shows the device as well.
-	known := l.devices.read(r).User == userID || a.known != (authn.LimitKey{}) && l.counts.remembered(ctx, a.known)
+	known := deviceOf(userID, l.devices.read(r)).known() || a.known != (authn.LimitKey{}) && l.counts.remembered(ctx, a.known)
 	return !first && !known
 }
 
@@ -159,9 +196,11 @@ func (f *Factory[U]) tellOfDevice(r *http.Request, a *Attempt, u U) {
 	}
 }
 
-// setDevice adds the cookie of a known device to an answer.
+// setDevice adds the cookie of a known device to an answer, unless another site
+// had the browser log in: with accounts of its own, it would have those forgotten
+// that are known there.
 func (f *Factory[U]) setDevice(header http.Header, r *http.Request, u U) {
-	if f.limits != nil && f.limits.devices != nil {
+	if f.limits != nil && f.limits.devices != nil && !slices.Contains(r.Header["Sec-Fetch-Site"], "cross-site") {
 		header.Add("Set-Cookie", f.limits.devices.issue(u, f.limits.devices.read(r)).String())
 	}
 }

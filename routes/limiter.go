@@ -171,6 +171,10 @@ func (l *limiter) login(r *http.Request, name string, from device) (*Attempt, er
 		lock := counted{keyOf("login.account", accountKey(name)), l.cfg.LoginAccount}
 		if !l.cfg.Devices.SkipAddresses && l.counts.remembered(r.Context(), known) {
 			lock.key = atHome // no more than elsewhere, which would tell
+			err = a.take(l.homes(name))
+		}
+		if err != nil {
+			return nil, err
 		}
 		if err = a.take(lock); err == nil && (lock.key == atHome || isASCII(name)) {
 			a.lock = lock.key
@@ -188,6 +192,13 @@ func (l *limiter) login(r *http.Request, name string, from device) (*Attempt, er
 // unlock ends what had locked an account.
 func (l *limiter) unlock(ctx context.Context, name string) {
 	l.counts.clear(ctx, keyOf("login.account", accountKey(name)))
+	l.counts.clear(ctx, l.homes(name).key)
+}
+
+// homes counts an account at all addresses together where it is at home: whoever
+// had its old password may have made many of them its home.
+func (l *limiter) homes(name string) counted {
+	return counted{keyOf("login.homes", accountKey(name)), l.cfg.LoginDevice}
 }
 
 // knows remembers that an account is at home at the request's address, and ends
@@ -231,13 +242,13 @@ func (l *limiter) mail(r *http.Request, kind, account string) error {
 	return l.request(r, append(l.addresses(r, "mail", l.cfg.MailAddress, 4), counted{keyOf("mail.account", kind, accountKey(account)), l.cfg.MailAccount})...)
 }
 
-// change takes a change of a user's own address, which has mails sent and tells
-// whether an address is taken.
-func (l *limiter) change(r *http.Request, userID string) error {
+// change takes a change of a user's own address, which has mails sent or tells
+// that an address is taken; to be taken back where it does neither.
+func (l *limiter) change(r *http.Request, userID string) (*Attempt, error) {
 	if l == nil {
-		return nil
+		return nil, nil
 	}
-	return l.request(r, counted{keyOf("mail.user", userID), l.cfg.MailAccount})
+	return l.begin(r, counted{keyOf("mail.user", userID), l.cfg.MailAccount})
 }
 
 // password takes a user's new password, which costs what its policy asks of

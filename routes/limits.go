@@ -34,7 +34,8 @@ type Limits struct {
 	// it, and a reset of the password ends that of everywhere else.
 	LoginAccount Limit
 	// LoginDevice bounds the failed log-ins from one device that the account is
-	// known on ([Devices]); and attempts at the current password, or at a second
+	// known on ([Devices]); those from all addresses together from which it has
+	// logged in, which a reset of the password ends; and attempts at the current password, or at a second
 	// factor ([Factory.Guess]), by who has a credential. Defaults to 10, and one
 	// more after 30 seconds, a minute, and so on up to 15 minutes.
 	LoginDevice Limit
@@ -88,7 +89,9 @@ type Limit = authn.Limit
 // Devices says how a device is known: by a cookie that the answer to a log-in
 // with a password sets, and to a reset, so that a person logs in while others
 // have their account locked elsewhere. It is sealed, bound to the user and the
-// generation of their credentials, and opens nothing by itself.
+// generation of their credentials, and opens nothing by itself. The last four
+// people who logged in with a browser are known in it; a log-in that another
+// site began makes nobody known.
 type Devices struct {
 	// Skip sets no cookie, and reads none.
 	Skip bool

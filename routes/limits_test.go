@@ -187,10 +187,55 @@ func TestAKnownDeviceGetsIn(t *testing.T) {
 	} {
 		s.has(what, s.loginFrom("192.0.2.78", "ann@example.com", "secret", "Cookie", cookie), 429, "")
 	}
-	s.has("two", s.loginFrom("192.0.2.78", "ann@example.com", "secret", "Cookie", bobs+"; "+device), 429, "")
+	s.has("two", s.loginFrom("192.0.2.78", "ann@example.com", "secret", "Cookie", bobs+"; "+device), 200, "")
 	s.clock.Advance(180 * 24 * time.Hour)
 	s.lock("ann@example.com")
 	s.has("too old", s.loginFrom("192.0.2.79", "ann@example.com", "secret", "Cookie", device), 429, "")
+}
+
+// A browser knows the last four people who logged in with it, and another site
+// can't have them forgotten.
+func TestSeveralPeopleAtOneDevice(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{Devices: routes.Devices{SkipAddresses: true}})
+	people := []string{"ann", "bob", "cid", "dan", "eve"}
+	for _, name := range people {
+		s.register(name + "@example.com")
+	}
+	login := func(name, device string, header ...string) string {
+		t.Helper()
+		got := s.loginFrom(address(0), name+"@example.com", "secret", append(header, "Cookie", device)...)
+		s.has(name, got, 200, "")
+		if len(got.header["Set-Cookie"]) == 0 {
+			return device
+		}
+		return got.device()
+	}
+	device := ""
+	for _, name := range people[:4] {
+		device = login(name, device)
+	}
+	device = login("ann", login("bob", device))
+	for i, name := range people {
+		s.lock(name + "@example.com")
+		want := 200
+		if name == "eve" {
+			want = 429
+		}
+		s.has(name, s.loginFrom(address(i), name+"@example.com", "secret", "Cookie", device), want, "")
+	}
+	s.clock.Advance(24 * time.Hour)
+	if after := login("eve", device, "Sec-Fetch-Site", "cross-site"); after != device {
+		t.Error("another site's log-in has set a cookie")
+	}
+	device = login("eve", device, "Sec-Fetch-Site", "same-site")
+	for _, name := range people {
+		s.lock(name + "@example.com")
+		want := 200
+		if name == "cid" { // who was here first, of four others
+			want = 429
+		}
+		s.has(name+", after eve", s.loginFrom("192.0.2.9", name+"@example.com", "secret", "Cookie", device), want, "")
+	}
 }
 
 // A device has failures of its own, however often its cookie was copied, and
@@ -243,6 +288,30 @@ func TestAKnownAddressGetsIn(t *testing.T) {
 	s.clock.Advance(30 * 24 * time.Hour)
 	s.lock("ann@example.com")
 	s.has("too long ago", s.loginFrom("2001:db8:1:2::9", "ann@example.com", "secret"), 429, "")
+}
+
+// Whoever had the password once may have logged in from anywhere.
+func TestManyKnownAddresses(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	for i := range 40 {
+		s.has("once", s.loginFrom(address(i), "ann@example.com", "secret"), 200, "")
+	}
+	other := "another"
+	s.update("ann@example.com", authn.Update[*userdb.User]{Password: &other})
+	checked := 0
+	for i := range 400 {
+		if s.loginFrom(address(i%40), "ann@example.com", "wrong").status == 400 {
+			checked++
+		}
+	}
+	if checked != 10 {
+		t.Errorf("%d guesses, want 10", checked)
+	}
+	s.has("the owner", s.loginFrom("203.0.113.9", "ann@example.com", "another"), 200, "")
+	s.has("at one of them", s.loginFrom(address(7), "ann@example.com", "another"), 429, "")
+	s.has("a reset", s.reset(s.ask("/auth/forgot-password", "ann@example.com"), "new secret"), 200, "null")
+	s.has("after it", s.loginFrom(address(7), "ann@example.com", "new secret"), 200, "")
 }
 
 // A reset ends the lock, and who has done it gets in while others go on.
@@ -433,11 +502,20 @@ func TestOtherRoutesAreLimited(t *testing.T) {
 		}
 		s.has(c.path+" from elsewhere", s.do("POST", c.path, c.body, "Content-Type", "application/json", "X-Test-Address", "192.0.2.2"), c.status, "")
 	}
+	for range 5 { // nothing is mailed, and nothing told
+		s.has("a password that is refused", ask("PATCH", "/users/me", `{"email":"bob@example.com","password":"s"}`), 400, "UPDATE_USER_INVALID_PASSWORD")
+	}
 	for i := range 3 { // mails go out
 		s.has("another address", ask("PATCH", "/users/me", fmt.Sprintf(`{"email":"ann%d@example.com"}`, i)), 200, "")
 	}
 	s.has("one too many", ask("PATCH", "/users/me", `{"email":"bob@example.com"}`), 429, "")
 	s.has("no change", ask("PATCH", "/users/me", `{"email":"ann2@example.com"}`), 200, "")
+	s.clock.Advance(15 * time.Minute)
+	s.register("bob@example.com")
+	for range 3 { // which tells that somebody has it
+		s.has("a taken address", ask("PATCH", "/users/me", `{"email":"bob@example.com"}`), 400, "UPDATE_USER_EMAIL_ALREADY_EXISTS")
+	}
+	s.has("one too many again", ask("PATCH", "/users/me", `{"email":"cid@example.com"}`), 429, "")
 }
 
 // A password that its policy refuses has cost what the policy asks of others.

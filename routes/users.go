@@ -2,6 +2,7 @@ package routes
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -151,6 +152,7 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 	if len(faults) > 0 {
 		return faults.httpError()
 	}
+	var change *Attempt // of the address
 	if !privileged {
 		if up.Password != nil {
 			if err := f.limits.password(r); err != nil {
@@ -161,12 +163,16 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 			return err
 		}
 		if changesEmail(by, up) {
-			if err := f.limits.change(r, id); err != nil {
+			if change, err = f.limits.change(r, id); err != nil {
 				return err
 			}
+			defer change.End()
 		}
 	}
 	u, err := f.users.Update(r.Context(), id, up)
+	if err != nil && !errors.Is(err, authn.ErrUserExists) {
+		change.TakeBack()
+	}
 	if err != nil {
 		return writeError(err, "UPDATE_USER_EMAIL_ALREADY_EXISTS", "UPDATE_USER_INVALID_PASSWORD")
 	}
