@@ -64,10 +64,15 @@ func serveUntil(ctx context.Context, addr string, users *authn.Users[*AppUser], 
 	}
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
-		// What was accepted is finished.
-		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		// What was accepted is answered, and the mails are sent.
+		answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		stopped <- errors.Join(server.Shutdown(grace), users.Shutdown(grace))
+		if server.Shutdown(answering) != nil {
+			server.Close() // who is slower than that is cut off
+		}
+		mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		stopped <- users.Shutdown(mailing)
 	})
 	defer stop()
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {

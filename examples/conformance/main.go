@@ -106,12 +106,10 @@ func run(addr string) error {
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	answer(front, 8*time.Second)
+	mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := front.Shutdown(grace); err != nil {
-		return err
-	}
-	if err := server.shutdown(grace); err != nil {
+	if err := server.shutdown(mailing); err != nil {
 		return err
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
@@ -122,6 +120,16 @@ func run(addr string) error {
 		return err
 	}
 	return pool.Close()
+}
+
+// answer stops a server when it has answered what it accepted, or cuts off who
+// is slower than patience.
+func answer(front *http.Server, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if front.Shutdown(ctx) != nil {
+		front.Close()
+	}
 }
 
 // config is what the environment says.

@@ -110,3 +110,21 @@ func TestAnAcceptedLogInIsAnswered(t *testing.T) {
 		t.Errorf("after SIGTERM: %v", err)
 	}
 }
+
+func TestASlowClientHoldsNoShutdownUp(t *testing.T) {
+	t.Parallel()
+	cmd, base := launch(t)
+	conn := dial(t, base)
+	if _, err := io.WriteString(conn, "POST /auth/jwt/login HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 60\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100") { // a handler reads the body
+		t.Fatal(line, err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM, with half a request: %v", err)
+	}
+}

@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -47,9 +46,15 @@ func main() {
 		}
 	}()
 	<-ctx.Done()
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// What was accepted is answered, and the mails are sent.
+	answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := errors.Join(e.Shutdown(grace), users.Shutdown(grace)); err != nil {
+	if e.Shutdown(answering) != nil {
+		e.Close() // who is slower than that is cut off
+	}
+	mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := users.Shutdown(mailing); err != nil {
 		log.Fatal(err)
 	}
 }

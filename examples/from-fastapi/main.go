@@ -128,7 +128,13 @@ func serve(ctx context.Context, addr string, app *application) error {
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// What was accepted is answered, and the mails are sent.
+	answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(server.Shutdown(grace), app.shutdown(grace))
+	if server.Shutdown(answering) != nil {
+		server.Close() // who is slower than that is cut off
+	}
+	mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return app.shutdown(mailing)
 }

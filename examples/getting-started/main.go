@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log"
 	"net/http"
 	"os"
@@ -82,10 +81,15 @@ func main() {
 		}
 	}()
 	<-ctx.Done()
-	// What was accepted is finished.
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// What was accepted is answered, and the mails are sent.
+	answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := errors.Join(e.Shutdown(grace), users.Shutdown(grace)); err != nil {
+	if e.Shutdown(answering) != nil {
+		e.Close() // who is slower than that is cut off
+	}
+	mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := users.Shutdown(mailing); err != nil {
 		log.Fatal(err)
 	}
 }

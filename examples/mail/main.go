@@ -98,9 +98,15 @@ func run(ctx context.Context, server smtp.Config, addr, file, publicURL string) 
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	// What was accepted is answered, and the mails are sent.
+	answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(e.Shutdown(grace), users.Shutdown(grace), pool.Close())
+	if e.Shutdown(answering) != nil {
+		e.Close() // who is slower than that is cut off
+	}
+	mailing, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return errors.Join(users.Shutdown(mailing), pool.Close())
 }
 
 func newMailer(server smtp.Config) (mail.Mailer, error) {

@@ -13,7 +13,6 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
-	"errors"
 	"flag"
 	"fmt"
 	"html/template"
@@ -98,9 +97,15 @@ func run(ctx context.Context, addr, issuer string) error {
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// What was accepted is answered, and the mails are sent.
+	answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(e.Shutdown(grace), users.Shutdown(grace))
+	if e.Shutdown(answering) != nil {
+		e.Close() // who is slower than that is cut off
+	}
+	mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return users.Shutdown(mailing)
 }
 
 // newServer returns the application over a database, as browsers find it.

@@ -88,9 +88,15 @@ func run(ctx context.Context, addr, file string) error {
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// What was accepted is answered, and the mails are sent.
+	answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(server.Shutdown(grace), users.Shutdown(grace), pool.Close())
+	if server.Shutdown(answering) != nil {
+		server.Close() // who is slower than that is cut off
+	}
+	mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(users.Shutdown(mailing), pool.Close())
 }
 
 func newUsers(ctx context.Context, db *gorm.DB) (*authn.Users[*user], error) {

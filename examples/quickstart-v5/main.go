@@ -119,7 +119,7 @@ func main() {
 
 	start := echo.StartConfig{
 		Listener: listener, HideBanner: true, HidePort: true,
-		GracefulTimeout: 10 * time.Second, OnShutdownError: check,
+		GracefulTimeout: 10 * time.Second, OnShutdownError: func(err error) { log.Print("who was slower is cut off: ", err) },
 		BeforeServeFunc: func(s *http.Server) error {
 			s.ReadHeaderTimeout, s.MaxHeaderBytes = 5*time.Second, 32<<10
 			s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
@@ -128,9 +128,9 @@ func main() {
 	}
 	fmt.Printf(welcome, listener.Addr())
 	check(start.Start(ctx, e)) // until ctx ends, and what was accepted is answered
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	check(users.Shutdown(grace)) // mails that are on their way
+	check(users.Shutdown(mailing))
 	check(must(db.DB()).Close())
 }
 

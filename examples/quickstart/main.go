@@ -127,10 +127,14 @@ func main() {
 		}
 	}()
 	<-ctx.Done()
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	check(e.Shutdown(grace))
-	check(users.Shutdown(grace)) // mails that are on their way
+	if e.Shutdown(answering) != nil {
+		check(e.Close()) // who is slower than that is cut off
+	}
+	mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	check(users.Shutdown(mailing))
 	check(must(db.DB()).Close())
 }
 

@@ -78,9 +78,14 @@ func run(ctx context.Context, file, address, metricsAddress string) error {
 	case <-ctx.Done():
 	case failed = <-ended:
 	}
+	answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if server.Shutdown(answering) != nil {
+		server.Close() // who is slower than that is cut off
+	}
 	patience, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(failed, server.Shutdown(patience), users.Shutdown(patience), metrics.Shutdown(patience), p.shutdown(patience))
+	return errors.Join(failed, users.Shutdown(patience), metrics.Shutdown(patience), p.shutdown(patience))
 }
 
 // providers are where telemetry goes: the application's choice.

@@ -164,7 +164,13 @@ func (n *node) serve(ctx context.Context, address string) error {
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// What was accepted is answered, and the mails are sent.
+	answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(e.Shutdown(grace), n.users.Shutdown(grace))
+	if e.Shutdown(answering) != nil {
+		e.Close() // who is slower than that is cut off
+	}
+	mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return n.users.Shutdown(mailing)
 }

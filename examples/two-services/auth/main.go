@@ -90,9 +90,15 @@ func run(addr string) error {
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// What was accepted is answered, and the mails are sent.
+	answering, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(e.Shutdown(grace), users.Shutdown(grace), pool.Close())
+	if e.Shutdown(answering) != nil {
+		e.Close() // who is slower than that is cut off
+	}
+	mailing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(users.Shutdown(mailing), pool.Close())
 }
 
 // makeKey makes a private key, as `openssl genpkey -algorithm ed25519` does,
