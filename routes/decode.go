@@ -213,7 +213,7 @@ func (o object) knownEmail(faults *Faults) *string {
 func wasTaken(text string) bool {
 	local, domain, _ := strings.Cut(text, "@")
 	if !strings.Contains(domain, ".") || strings.ContainsFunc(text, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
+		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
 	}) {
 		return false
 	}

@@ -78,8 +78,13 @@ func (d *devices) cookie(value string) *http.Cookie {
 	}
 }
 
-// maxDevices is how many people are known in one browser.
-const maxDevices = 4
+const (
+	// maxDevices is how many people are known in one browser.
+	maxDevices = 4
+	// maxCookie is how many bytes of a cookie's name and value browsers keep
+	// (RFC 6265bis §5.6).
+	maxCookie = 4096
+)
 
 // read returns the devices of a request, one of each user.
 func (d *devices) read(r *http.Request) (all []device) {
@@ -129,16 +134,17 @@ func deviceOf(userID string, all []device) device {
 // being the one that it was for them, and for the last others.
 func (d *devices) issue(u authn.User, was []device) *http.Cookie {
 	made := device{ID: rand.Text(), User: u.AuthID(), Generation: u.AuthAccount().Generation, Since: d.now().Unix()}
-	if own := deviceOf(made.User, was); own.known() {
-		made.ID = own.ID
+	if own := deviceOf(made.User, was); own.known() && own.Generation == made.Generation {
+		made.ID = own.ID // else it is known no more, and has no failures to hide
 	}
-	values := []string{d.seal(made)}
-	for _, other := range was {
-		if other.User != made.User && len(values) < maxDevices {
-			values = append(values, d.seal(other))
+	value := d.seal(made)
+	for _, other := range was[:min(len(was), maxDevices)] {
+		sealed := d.seal(other)
+		if other.User != made.User && strings.Count(value, between) < maxDevices-1 && len(d.cfg.CookieName+value+between+sealed) <= maxCookie {
+			value += between + sealed
 		}
 	}
-	return d.cookie(strings.Join(values, between))
+	return d.cookie(value)
 }
 
 func (d *devices) seal(of device) string {

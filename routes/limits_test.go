@@ -314,6 +314,43 @@ func TestManyKnownAddresses(t *testing.T) {
 	s.has("after it", s.loginFrom(address(7), "ann@example.com", "new secret"), 200, "")
 }
 
+// What was mistyped at home is made up for by time, and by nobody else's account.
+func TestFailuresAtHome(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	s.has("once", s.loginFrom(address(0), "ann@example.com", "secret"), 200, "")
+	for range 30 {
+		s.has("mistyped", s.loginFrom(address(0), "ann@example.com", "wrong"), 400, "")
+		s.has("rightly", s.loginFrom(address(0), "ann@example.com", "secret"), 200, "")
+		s.clock.Advance(20 * time.Hour)
+	}
+	for _, name := range []string{"émile@example.com", "Émile@example.com"} {
+		s.register(name)
+		for i := range 3 {
+			s.has(name, s.loginFrom(address(i), name, "secret"), 200, "")
+		}
+	}
+	for i := range 10 {
+		s.has("mallory's own", s.loginFrom(address(1+i%2), "Émile@example.com", "wrong"), 400, "")
+	}
+	s.has("the other one", s.loginFrom(address(0), "émile@example.com", "secret"), 200, "")
+}
+
+// A reset ends the lock of the browser in which it is done, too.
+func TestAResetWhereThePasswordWasForgotten(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{Devices: routes.Devices{SkipAddresses: true}})
+	s.register("ann@example.com")
+	device := s.loginFrom(address(0), "ann@example.com", "secret").device()
+	for range 10 {
+		s.has("forgotten", s.loginFrom(address(0), "ann@example.com", "wrong", "Cookie", device), 400, "")
+	}
+	s.has("locked", s.loginFrom(address(0), "ann@example.com", "wrong", "Cookie", device), 429, "")
+	got := s.do("POST", "/auth/reset-password", fmt.Sprintf(`{"token":%q,"password":"new secret"}`, s.ask("/auth/forgot-password", "ann@example.com")),
+		"Content-Type", "application/json", "Cookie", device)
+	s.has("reset", got, 200, "null")
+	s.has("after it", s.loginFrom(address(0), "ann@example.com", "new secret", "Cookie", got.device()), 200, "")
+}
+
 // A reset ends the lock, and who has done it gets in while others go on.
 func TestAResetGetsIn(t *testing.T) {
 	s := newLimitSite(t, routes.Limits{Devices: routes.Devices{SkipAddresses: true}})

@@ -170,7 +170,8 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 		}
 	}
 	u, err := f.users.Update(r.Context(), id, up)
-	if err != nil && !errors.Is(err, authn.ErrUserExists) {
+	var weak *authn.PasswordError
+	if errors.As(err, &weak) || errors.Is(err, authn.ErrUnavailable) {
 		change.TakeBack()
 	}
 	if err != nil {

@@ -16,7 +16,8 @@ type transactionKey struct{}
 // WithTx returns a context that carries a transaction of the application's
 // own: what a [Store] or an [Outbox] on the same database does with it is part
 // of the transaction. It must not be used after the transaction has ended, nor
-// by several goroutines at once.
+// by several goroutines at once. A transaction that was begun with a request's
+// context ends when the client hangs up, and can cost its connection.
 func WithTx(ctx context.Context, tx *gorm.DB) context.Context {
 	return context.WithValue(ctx, transactionKey{}, tx)
 }
@@ -73,8 +74,8 @@ func newSession(ctx context.Context, db *gorm.DB) *gorm.DB {
 
 // InTransaction calls f with a context that carries a transaction, or a
 // savepoint within the one that ctx carries ([authn.Transactor]). It is rolled
-// back unless it is over within three times the store's timeout. Hooks hear of
-// its events once it is committed ([authn.HoldEvents]).
+// back unless it is over within three times the store's timeout, and goes on when
+// ctx is cancelled, as does f's context. Hooks hear of its events once it is committed ([authn.HoldEvents]).
 //
 // [authn.HoldEvents]: https://pkg.go.dev/github.com/echo-users/echo-users/authn#HoldEvents
 func (s *Store[T, U]) InTransaction(ctx context.Context, f func(ctx context.Context) error) error {

@@ -2,6 +2,7 @@ package nethttp
 
 import (
 	"net/http"
+	"path"
 	"strings"
 
 	"github.com/echo-users/echo-users/authn"
@@ -50,13 +51,8 @@ func Handler(mux *http.ServeMux) http.Handler {
 }
 
 // isUnclean reports whether a ServeMux redirects from a path to a cleaner one.
-func isUnclean(path string) bool {
-	for segment := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/") {
-		if segment == "." || segment == ".." || segment == "" && path != "/" {
-			return true
-		}
-	}
-	return false
+func isUnclean(p string) bool {
+	return strings.TrimSuffix(path.Clean(p), "/") != strings.TrimSuffix(p, "/")
 }
 
 // refusal keeps the status and the header of an answer, not its body.

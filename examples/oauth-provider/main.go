@@ -83,5 +83,8 @@ func run(ctx context.Context, addr, app string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return server.Shutdown(ctx)
+	if server.Shutdown(ctx) != nil {
+		return server.Close() // who is slower than that is cut off
+	}
+	return nil
 }

@@ -117,10 +117,12 @@ func main() {
 	echo5.Mount(e, doc.Routes())
 	echo5.Mount(e, swaggerui.Routes())
 
+	var server *http.Server
 	start := echo.StartConfig{
 		Listener: listener, HideBanner: true, HidePort: true,
-		GracefulTimeout: 10 * time.Second, OnShutdownError: func(err error) { log.Print("who was slower is cut off: ", err) },
+		GracefulTimeout: 10 * time.Second, OnShutdownError: func(error) { server.Close() }, // who is slower than that is cut off
 		BeforeServeFunc: func(s *http.Server) error {
+			server = s
 			s.ReadHeaderTimeout, s.MaxHeaderBytes = 5*time.Second, 32<<10
 			s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = 30*time.Second, 30*time.Second, 2*time.Minute
 			return nil
