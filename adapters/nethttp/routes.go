@@ -27,30 +27,25 @@ func Mount(mux Mux, lists ...routes.List) {
 
 // Handler serves a mux, and gives its own refusals, of a route that doesn't
 // exist and of a method that a route hasn't, the contract's body,
-// {"detail": …}. To the clean path (of //docs, say) it redirects GET and HEAD
-// alone, and where there is a route: a client would send its password once more,
-// or with DELETE /users/7/sessions/.. delete user 7. It leaves alone what the
-// mux's handlers answer: a mux within needs its own.
+// {"detail": …}. A path that isn't clean (//docs, say) is no route's: the mux
+// would redirect, and a client send its password once more, or with DELETE
+// /users/7/sessions/.. delete user 7. It leaves alone what the mux's handlers
+// answer: a mux within needs its own.
 func Handler(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, pattern := mux.Handler(r)
-		changes := r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodConnect
-		if pattern != "" && !(changes && isUnclean(r.URL.EscapedPath())) {
-			mux.ServeHTTP(w, r)
-			return
-		}
 		refused := refusal{header: http.Header{}, status: http.StatusNotFound}
-		if pattern == "" {
+		if r.Method == http.MethodConnect || !isUnclean(r.URL.EscapedPath()) {
+			if _, pattern := mux.Handler(r); pattern != "" {
+				mux.ServeHTTP(w, r)
+				return
+			}
 			mux.ServeHTTP(&refused, r)
-		}
-		if refused.status < http.StatusBadRequest { // a redirect to nowhere
-			refused = refusal{header: http.Header{}, status: http.StatusNotFound}
 		}
 		authn.WriteError(w, &authn.HTTPError{Status: refused.status, Detail: http.StatusText(refused.status), Header: refused.header})
 	})
 }
 
-// isUnclean reports whether a ServeMux redirects from a path to a cleaner one.
+// isUnclean reports whether a ServeMux would redirect from a path to a cleaner one.
 func isUnclean(p string) bool {
 	return strings.TrimSuffix(path.Clean(p), "/") != strings.TrimSuffix(p, "/")
 }
