@@ -29,11 +29,12 @@ lint:
 browser:
 	cd examples/browser && ../../.ci/with-chromium go test -count=1 ./...
 
+# A target whose time ends while Go makes an input smaller fails; so it doesn't.
 fuzz:
 	@set -euo pipefail; \
 	go test -list '^Fuzz' ./... | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {while (n) print $$2, t[--n]}' | \
 	while read -r package target; do \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$$package" </dev/null; \
 	done
 
 bench:
