@@ -201,16 +201,16 @@ func (o object) knownEmail(faults *Faults) *string {
 	if value == nil {
 		return nil
 	}
-	if !wasTaken(strings.TrimSpace(*value)) {
+	if !couldBeKnown(strings.TrimSpace(*value)) {
 		*faults = append(*faults, invalidEmail)
 		return nil
 	}
 	return value
 }
 
-// wasTaken reports whether text is an address to fastapi-users: any letters but
+// couldBeKnown reports whether text is an address to fastapi-users: any letters but
 // those of ASCII that RFC 5322 §3.2.3 gives another meaning.
-func wasTaken(text string) bool {
+func couldBeKnown(text string) bool {
 	local, domain, _ := strings.Cut(text, "@")
 	if !strings.Contains(domain, ".") || strings.ContainsFunc(text, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)

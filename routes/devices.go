@@ -138,10 +138,12 @@ func (d *devices) issue(u authn.User, was []device) *http.Cookie {
 		made.ID = own.ID // else it is known no more, and has no failures to hide
 	}
 	value := d.seal(made)
-	for _, other := range was[:min(len(was), maxDevices)] {
-		sealed := d.seal(other)
-		if other.User != made.User && strings.Count(value, between) < maxDevices-1 && len(d.cfg.CookieName+value+between+sealed) <= maxCookie {
-			value += between + sealed
+	for _, other := range was {
+		if other.User == made.User || strings.Count(value, between) == maxDevices-1 {
+			continue
+		}
+		if more := value + between + d.seal(other); len(d.cfg.CookieName+more) <= maxCookie {
+			value = more
 		}
 	}
 	return d.cookie(value)

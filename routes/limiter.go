@@ -196,8 +196,8 @@ func (l *limiter) unlock(ctx context.Context, name string) {
 }
 
 // homes counts an account at all addresses together where it is at home: whoever
-// had its old password may have made many of them its home. No log-in ends that
-// but time: else the owner's would, for who guesses at another home.
+// had its old password may have made many of them its home. A reset ends that, and
+// no log-in: the owner's would help who guesses at another home.
 func (l *limiter) homes(name string) counted {
 	limit := l.cfg.LoginDevice
 	return counted{keyOf("login.homes", spelling(name)), Limit{Burst: limit.Burst, Every: max(limit.Every, limit.Most)}}

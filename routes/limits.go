@@ -34,10 +34,11 @@ type Limits struct {
 	// it, and a reset of the password ends that of everywhere else.
 	LoginAccount Limit
 	// LoginDevice bounds the failed log-ins from one device that the account is
-	// known on ([Devices]); those from all addresses together from which it has
-	// logged in, which a reset of the password ends; and attempts at the current password, or at a second
+	// known on ([Devices]); and attempts at the current password, or at a second
 	// factor ([Factory.Guess]), by who has a credential. Defaults to 10, and one
-	// more after 30 seconds, a minute, and so on up to 15 minutes.
+	// more after 30 seconds, a minute, and so on up to 15 minutes. As many may
+	// fail from all addresses together from which the account has logged in, and
+	// one more each 15 minutes (Most), until the password is reset.
 	LoginDevice Limit
 	// LoginAddress bounds the failed log-ins from one address, but for those of
 	// known devices. Defaults to 20, and one more each 30 seconds.

@@ -75,7 +75,8 @@ func newSession(ctx context.Context, db *gorm.DB) *gorm.DB {
 // InTransaction calls f with a context that carries a transaction, or a
 // savepoint within the one that ctx carries ([authn.Transactor]). It is rolled
 // back unless it is over within three times the store's timeout, and goes on when
-// ctx is cancelled, as does f's context. Hooks hear of its events once it is committed ([authn.HoldEvents]).
+// ctx is cancelled, as does f's context. Hooks hear of its events once it is
+// committed ([authn.HoldEvents]).
 //
 // [authn.HoldEvents]: https://pkg.go.dev/github.com/echo-users/echo-users/authn#HoldEvents
 func (s *Store[T, U]) InTransaction(ctx context.Context, f func(ctx context.Context) error) error {
