@@ -29,12 +29,13 @@ lint:
 browser:
 	cd examples/browser && ../../.ci/with-chromium go test -count=1 ./...
 
-# A target whose time ends while Go makes an input smaller fails; so it doesn't.
+# Go 1.26 fails a target now and then as its time ends: golang/go#75804.
+fuzz: export GOTOOLCHAIN = go1.27.1+auto
 fuzz:
 	@set -euo pipefail; \
 	go test -list '^Fuzz' ./... | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {while (n) print $$2, t[--n]}' | \
 	while read -r package target; do \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$$package" </dev/null; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
 
 bench:
