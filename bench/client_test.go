@@ -98,16 +98,3 @@ func warm(b testing.TB, h http.Handler, credentials []credential) {
 		}
 	}
 }
-
-// visit measures requests with one credential after the other, each answered
-// with this status.
-func visit(b *testing.B, h http.Handler, want int, credentials ...credential) {
-	b.Helper()
-	c := newClient(b)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i += 7919 {
-		if got := c.get(h, credentials[i%len(credentials)]); got != want {
-			b.Fatal(got)
-		}
-	}
-}

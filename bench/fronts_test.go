@@ -25,6 +25,7 @@ func BenchmarkFronts(b *testing.B) {
 	}
 	guard := users.CurrentUser(authn.Active)
 	good, bad := token(b, secret, people[0]), token(b, anotherSecret, people[0])
+	var all []visited
 	for _, front := range []struct {
 		name          string
 		bare, guarded http.Handler
@@ -35,10 +36,12 @@ func BenchmarkFronts(b *testing.B) {
 		{"nethttp.Handler", nethttp.Handler(onNetHTTP(nil)), nethttp.Handler(onNetHTTP(guard))},
 	} {
 		prove(b, front.guarded, good, bad, people[0])
-		b.Run("bare/"+front.name, func(b *testing.B) { visit(b, front.bare, http.StatusNoContent, good) })
-		b.Run("good/"+front.name, func(b *testing.B) { visit(b, front.guarded, http.StatusNoContent, good) })
-		b.Run("refused/"+front.name, func(b *testing.B) { visit(b, front.guarded, http.StatusUnauthorized, bad) })
+		all = append(all,
+			visited{"bare/" + front.name, front.bare, http.StatusNoContent, []credential{good}},
+			visited{"good/" + front.name, front.guarded, http.StatusNoContent, []credential{good}},
+			visited{"refused/" + front.name, front.guarded, http.StatusUnauthorized, []credential{bad}})
 	}
+	visit(b, all...)
 }
 
 type userGuard = *authn.Guard[*userdb.User]

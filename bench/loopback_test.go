@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -22,17 +21,9 @@ import (
 	"github.com/echo-users/echo-users/strategies/jwt"
 )
 
-// What is measured over loopback: clients that keep their connections alive ask
-// servers in another process, in turns, in each of them all servers one after the
-// other, so that whatever else happens hits them alike. A turn is long beside the
-// time in which a server gets its users and its code back into the processors'
-// caches: with 25 ms, that time is what is measured. With few clients, they and
-// the server wait for each other.
-const (
-	loopbackTurn = 100 * time.Millisecond
-	loopbackURL  = "ECHO_USERS_BENCH_URL" // of the database, for the process that serves
-)
+const loopbackURL = "ECHO_USERS_BENCH_URL" // of the database, for the process that serves
 
+// With few clients, they and the server wait for each other.
 var loopbackClients = []int{16, 128}
 
 type loopbackServer struct {
@@ -77,6 +68,8 @@ func TestServeLoopback(t *testing.T) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
+// BenchmarkLoopback is servers in another process, in turns, whose clients keep
+// their connections alive.
 func BenchmarkLoopback(b *testing.B) {
 	url := testdb.PostgresURL(b)
 	ids := populate(b, newStore(b, open(b, url)), people)
@@ -108,14 +101,14 @@ func BenchmarkLoopback(b *testing.B) {
 		listening = append(listening, l)
 	}
 	for _, clients := range loopbackClients {
-		b.Run(fmt.Sprint(clients), func(b *testing.B) { inTurns(b, listening, clients, good, bad) })
+		b.Run(fmt.Sprint(clients), func(b *testing.B) { ask(b, listening, clients, good, bad) })
 	}
 }
 
 type listener struct{ name, address string }
 
-// inTurns has so many clients ask each server.
-func inTurns(b *testing.B, listening []listener, clients int, good []credential, bad credential) {
+// ask has so many clients ask each server, in turns.
+func ask(b *testing.B, listening []listener, clients int, good []credential, bad credential) {
 	type measured struct {
 		name    string
 		clients []*connection
@@ -137,23 +130,16 @@ func inTurns(b *testing.B, listening []listener, clients int, good []credential,
 			s.clients = append(s.clients, c)
 		}
 	}
-	each, err := time.ParseDuration(flag.Lookup("test.benchtime").Value.String())
-	if err != nil {
-		b.Fatal("-benchtime must be a duration")
-	}
-	for turn := range max(1, int(each/loopbackTurn)) {
-		for i := range servers {
-			s := servers[(turn+i)%len(servers)]
-			var group sync.WaitGroup
-			began := time.Now()
-			until := began.Add(loopbackTurn)
-			for _, c := range s.clients {
-				group.Go(func() { c.askUntil(until) })
-			}
-			group.Wait()
-			s.took += time.Since(began)
+	takeTurns(b, len(servers), func(i int, until time.Time) {
+		s := servers[i]
+		var group sync.WaitGroup
+		began := time.Now()
+		for _, c := range s.clients {
+			group.Go(func() { c.askUntil(until) })
 		}
-	}
+		group.Wait()
+		s.took += time.Since(began)
+	})
 	for _, s := range servers {
 		var all []time.Duration
 		for _, c := range s.clients {

@@ -52,21 +52,27 @@ func Read(r io.Reader) (*Results, error) {
 // Median is that of a benchmark in a unit, such as "ns/op", and whether there is
 // one.
 func (r *Results) Median(name, unit string) (float64, bool) {
-	values := slices.Sorted(slices.Values(r.values[name][unit]))
-	if len(values) == 0 {
-		return 0, false
-	}
-	if n := len(values); n%2 == 0 {
-		return (values[n/2-1] + values[n/2]) / 2, true
-	}
-	return values[len(values)/2], true
+	return median(r.values[name][unit])
 }
 
-// Ratio is that of two benchmarks' medians.
+func median(values []float64) (float64, bool) {
+	values = slices.Sorted(slices.Values(values))
+	n := len(values)
+	if n == 0 {
+		return 0, false
+	}
+	return (values[(n-1)/2] + values[n/2]) / 2, true
+}
+
+// Ratio is the median of the ratios of two benchmarks, each of one round, as
+// both have met the same in it.
 func (r *Results) Ratio(name, to, unit string) (float64, bool) {
-	a, ok := r.Median(name, unit)
-	b, also := r.Median(to, unit)
-	return a / b, ok && also && b != 0
+	a, b := r.values[name][unit], r.values[to][unit]
+	var ratios []float64
+	for i := range min(len(a), len(b)) {
+		ratios = append(ratios, a[i]/b[i])
+	}
+	return median(ratios)
 }
 
 // Rounds is how often a benchmark was run.
