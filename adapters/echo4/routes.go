@@ -26,7 +26,7 @@ func echoHandler(h routes.Handler, names []string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		for _, name := range names {
-			r.SetPathValue(name, c.Param(name))
+			r.SetPathValue(name, echos.Param(r.URL, c.Param(name)))
 		}
 		if err := h(c.Response(), r); err != nil {
 			return Error(c, err)

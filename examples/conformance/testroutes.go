@@ -98,5 +98,6 @@ func testRoutes[U authn.User](users *authn.Users[U], store authn.Store[U]) route
 
 func writeJSON(w http.ResponseWriter, value any) error {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store") // all of it is a person's
 	return json.NewEncoder(w).Encode(value)
 }

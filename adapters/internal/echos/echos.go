@@ -5,6 +5,7 @@ package echos
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/echo-users/echo-users/authn"
@@ -21,6 +22,17 @@ func Path(pattern string) (path string, names []string) {
 		}
 	}
 	return strings.Join(segments, "/"), names
+}
+
+// Param is what a parameter of a path stands for: Echo takes it from RawPath,
+// where there is one, and leaves it encoded.
+func Param(u *url.URL, value string) string {
+	if u.RawPath != "" {
+		if plain, err := url.PathUnescape(value); err == nil {
+			return plain
+		}
+	}
+	return value
 }
 
 // Answers reports whether known, an error of Echo's with a status that errors.As
