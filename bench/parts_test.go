@@ -24,7 +24,7 @@ import (
 func BenchmarkParts(b *testing.B) {
 	store := newStore(b, testdb.SQLite(b))
 	id := populate(b, store, 8)[0]
-	cached := kept(b, store)
+	cached := kept(b, store, 1)
 	recaller := cached.(authn.Recaller[*userdb.User])
 	u, err := store.ByID(b.Context(), id)
 	if err != nil {
