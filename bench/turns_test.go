@@ -41,9 +41,9 @@ type visited struct {
 func visit(b *testing.B, servers ...visited) {
 	b.Helper()
 	type measured struct {
-		client               *client
-		took                 time.Duration
-		requests, bytes, new uint64
+		client                   *client
+		took                     time.Duration
+		requests, bytes, mallocs uint64
 	}
 	var all []measured
 	for range servers {
@@ -66,7 +66,7 @@ func visit(b *testing.B, servers ...visited) {
 		m.took += time.Since(began)
 		runtime.ReadMemStats(&after)
 		m.bytes += after.TotalAlloc - before.TotalAlloc
-		m.new += after.Mallocs - before.Mallocs
+		m.mallocs += after.Mallocs - before.Mallocs
 	})
 	for i, s := range servers {
 		m, requests := all[i], float64(all[i].requests)
@@ -74,7 +74,7 @@ func visit(b *testing.B, servers ...visited) {
 			b.ReportAllocs()
 			b.ReportMetric(float64(m.took.Nanoseconds())/requests, "ns/op")
 			b.ReportMetric(float64(m.bytes)/requests, "B/op")
-			b.ReportMetric(float64(m.new)/requests, "allocs/op")
+			b.ReportMetric(float64(m.mallocs)/requests, "allocs/op")
 		})
 	}
 }
