@@ -1,6 +1,6 @@
 # make test     every test, on SQLite, Postgres and Redis, and in a Chromium
 # make lint     format, vet, staticcheck, go.mod
-# make bench    the figures of docs/performance, three rounds of each in turn
+# make bench    the figures of docs/performance, in three rounds
 # make browser  the examples with pages, in a real Chromium, and a TypeScript client
 # make fuzz     every fuzz target, for FUZZTIME each
 
@@ -29,7 +29,8 @@ lint:
 browser:
 	cd examples/browser && ../../.ci/with-chromium go test -count=1 ./...
 
-# Go 1.26 fails a target now and then as its time ends: golang/go#75804.
+# Go 1.26 fails a target now and then as its time ends (golang/go#75804). Not
+# needed any more when go.mod says 1.27.
 fuzz: export GOTOOLCHAIN = go1.27.1+auto
 fuzz:
 	@set -euo pipefail; \

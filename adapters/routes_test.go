@@ -80,6 +80,7 @@ func TestRoutesAreAlike(t *testing.T) {
 				{"GET", "/things/%37", `200 one "7"`},
 				{"GET", "/things/auth0%3A7", `200 one "auth0:7"`},
 				{"GET", "/things/%2537%3A", `200 one "%37:"`},
+				{"GET", "/things/auth0%3Aa%252Fb", `200 one "auth0:a%2Fb"`},
 				{"GET", "/things/%C3%A9", `200 one "é"`},
 				{"GET", "/things/mine", "200 mine"},
 				{"POST", "/things/7/parts/8", `200 "8" of "7"`},
@@ -99,6 +100,36 @@ func TestRoutesAreAlike(t *testing.T) {
 				if w.Code == http.StatusServiceUnavailable && w.Header().Get("Retry-After") == "" {
 					t.Errorf("%s: no Retry-After", name)
 				}
+			}
+		}
+	}
+}
+
+// Echo v5 can be told to decode parameters itself.
+func TestAParameterIsDecodedOnce(t *testing.T) {
+	for name, cfg := range map[string]echov5.RouterConfig{
+		"nowhere":    {},
+		"parameters": {UnescapePathParamValues: true},
+		"paths":      {UseEscapedPathForMatching: true},
+	} {
+		e := echov5.NewWithConfig(echov5.Config{Router: echov5.NewRouter(cfg)})
+		echo5.Mount(e, list)
+		echo5.Mount(e.Group("/v1"), list)
+		for path, want := range map[string]string{
+			"/things/%37":                  `one "7"`,
+			"/things/%2537%3A":             `one "%37:"`,
+			"/things/auth0%3Aa%2525":       `one "auth0:a%25"`,
+			"/v1/things/auth0%3A7":         `one "auth0:7"`,
+			"/things/a%3Ab%2525/parts/%37": `"7" of "a:b%25"`,
+		} {
+			method := http.MethodGet
+			if strings.Contains(path, "parts") {
+				method = http.MethodPost
+			}
+			w := httptest.NewRecorder()
+			e.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+			if w.Body.String() != want {
+				t.Errorf("decoded %s, %s: %s, want %s", name, path, w.Body, want)
 			}
 		}
 	}

@@ -79,7 +79,7 @@ func growingUsers(b *testing.B) {
 		s := size{n, tokens(b, ids), []server{
 			{"by-hand", floor(b, db)},
 			{"ours", guarded(b, store, authn.Config{}, byJWT(b, jwt.Config{}))},
-			{"ours-cached", guarded(b, kept(b, store, 6), authn.Config{}, byJWT(b, jwt.Config{}))},
+			{"ours-cached", guarded(b, kept(b, store), authn.Config{}, byJWT(b, jwt.Config{}))},
 		}}
 		for _, server := range s.servers {
 			prove(b, server.handler, s.good[7], bad, ids[7])

@@ -35,7 +35,7 @@ func loopbackServers(b testing.TB, url string) []loopbackServer {
 	db := widen(b, open(b, url))
 	store := newStore(b, db)
 	plain, verified := byJWT(b, jwt.Config{}), byJWT(b, jwt.Config{KeepVerified: true})
-	cached := kept(b, store, 8)
+	cached := kept(b, store)
 	return []loopbackServer{
 		{"bare", bare(b)},
 		{"by-hand", byHand(b)},

@@ -194,5 +194,5 @@ func BenchmarkStateless(b *testing.B) {
 func keptInMemory(b *testing.B) (authn.Store[*userdb.User], []string) {
 	b.Helper()
 	store := newStore(b, testdb.SQLite(b))
-	return kept(b, store, 12), populate(b, store, 8)
+	return kept(b, store), populate(b, store, 8)
 }

@@ -81,7 +81,7 @@ func BenchmarkTokens(b *testing.B) {
 		measureStored(b, ids, []stored{
 			{"by-hand", storedByHand(got(client, single)), note(b, client, ids)},
 			{"ours", guarded(b, store, authn.Config{}, backend), good},
-			{"ours-cached", guarded(b, kept(b, store, 4), authn.Config{}, backend), good},
+			{"ours-cached", guarded(b, kept(b, store), authn.Config{}, backend), good},
 			{"scs", session, sessions},
 		})
 	})

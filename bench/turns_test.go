@@ -37,7 +37,7 @@ type visited struct {
 	credentials []credential
 }
 
-// visit measures servers in turns.
+// visit measures servers in turns: all of them, whichever -bench names.
 func visit(b *testing.B, servers ...visited) {
 	b.Helper()
 	type measured struct {

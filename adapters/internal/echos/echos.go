@@ -24,10 +24,11 @@ func Path(pattern string) (path string, names []string) {
 	return strings.Join(segments, "/"), names
 }
 
-// Param is what a parameter of a path stands for: Echo takes it from RawPath,
-// where there is one, and leaves it encoded.
+// Param is what a parameter of a path stands for. Echo takes it from RawPath, where
+// there is one, and leaves it encoded, unless its router or a middleware does
+// otherwise: what isn't in RawPath as it is has been decoded.
 func Param(u *url.URL, value string) string {
-	if u.RawPath != "" {
+	if strings.Contains(u.RawPath+"/", "/"+value+"/") {
 		if plain, err := url.PathUnescape(value); err == nil {
 			return plain
 		}

@@ -65,7 +65,7 @@ func median(values []float64) (float64, bool) {
 }
 
 // Ratio is the median of the ratios of two benchmarks, each of one round, as
-// both have met the same in it.
+// both have met the same in it. Every round has printed all of them.
 func (r *Results) Ratio(name, to, unit string) (float64, bool) {
 	a, b := r.values[name][unit], r.values[to][unit]
 	var ratios []float64
