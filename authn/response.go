@@ -34,6 +34,18 @@ func (res Response) Format(f fmt.State, _ rune) {
 // LogValue returns the status alone.
 func (res Response) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(res)) }
 
+// AddCookie adds a cookie to the answer, or nothing where it is nil. The header
+// it is added to is a copy.
+func (res *Response) AddCookie(cookie *http.Cookie) {
+	if cookie == nil {
+		return
+	}
+	if res.Header = res.Header.Clone(); res.Header == nil {
+		res.Header = http.Header{}
+	}
+	res.Header.Add("Set-Cookie", cookie.String())
+}
+
 // Write sends the response with Cache-Control: no-store and Pragma: no-cache
 // (RFC 6749 §5.1).
 func (res *Response) Write(w http.ResponseWriter) error {

@@ -58,6 +58,15 @@ func checkCode(factory *routes.Factory[*AppUser], r *http.Request, u *AppUser, r
 	return nil
 }
 
+func logIn(factory *routes.Factory[*AppUser], r *http.Request, u *AppUser) (*authn.Response, error) {
+	res, err := factory.Manager().Login(r.Context(), "web", u, "hwk", "user")
+	if err != nil {
+		return nil, routes.LoginError(err)
+	}
+	res.AddCookie(factory.LoggedIn(r, u))
+	return res, nil
+}
+
 func TestLimitsOfThePage(t *testing.T) {
 	users, err := authn.New(authn.Store[*AppUser](nilStore{}), authn.Config{}, authntest.Impersonator{})
 	if err != nil {

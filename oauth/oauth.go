@@ -174,7 +174,7 @@ func (o *OAuth[U]) authorize(r *http.Request, s *source, flow flowKind, backend,
 		browser = rand.Text()
 	}
 	st := newState(s.Name, flow, browser, o.cfg.Now().Add(o.cfg.StateLifetime))
-	st.Backend, st.User = backend, userID
+	st.Backend, st.User, st.Foreign = backend, userID, slices.Contains(r.Header["Sec-Fetch-Site"], crossSite)
 	redirects := query.Has("redirect_to")
 	if redirects {
 		to, err := o.allowed.check(query.Get("redirect_to"))
@@ -295,6 +295,9 @@ func (o *OAuth[U]) logIn(r *http.Request, s *source) (*authn.Response, error) {
 		return goOn(st, nil, err)
 	}
 	res, err := o.users.Login(r.Context(), st.Backend, u, MethodFederated)
+	if err == nil {
+		res.AddCookie(o.factory.LoggedIn(st.beganWith(r), u))
+	}
 	return goOn(st, res, err)
 }
 

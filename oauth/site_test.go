@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -81,7 +82,10 @@ func newSite(t *testing.T, change func(cfg *oauth.Config), providers ...oauth.Pr
 	}
 	s.mails = new(authntest.Outbox[*userdb.User])
 	s.users.Use(s.mails.Hooks())
-	factory, err := routes.New(s.users, routes.Config[*userdb.User]{})
+	factory, err := routes.New(s.users, routes.Config[*userdb.User]{Limits: routes.Limits{
+		ClientAddress: func(r *http.Request) string { return cmp.Or(r.Header.Get("X-Test-Address"), r.RemoteAddr) },
+		Devices:       routes.Devices{Notify: true},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

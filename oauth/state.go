@@ -26,9 +26,10 @@ type state struct {
 	User     string   `json:"u,omitempty"` // who links an account
 	Redirect string   `json:"r,omitempty"`
 	Nonce    string   `json:"n"`
-	Verifier string   `json:"v"` // PKCE, RFC 7636 §4.1
-	Browser  string   `json:"c"` // the hash of its cookie
-	Expires  int64    `json:"e"` // in seconds
+	Verifier string   `json:"v"`           // PKCE, RFC 7636 §4.1
+	Browser  string   `json:"c"`           // the hash of its cookie
+	Foreign  bool     `json:"x,omitempty"` // another site began it
+	Expires  int64    `json:"e"`           // in seconds
 }
 
 type flowKind string
@@ -90,6 +91,19 @@ func openState(keys *linked.Keys, text, provider string, flow flowKind, browser 
 
 // used names a state for the store that notes uses.
 func (s state) used() [32]byte { return sha256.Sum256([]byte(purposeState + "\x00used\x00" + s.ID)) }
+
+const crossSite = "cross-site"
+
+// beganWith returns the callback's request as a request of the site that began
+// the flow: the callback itself always comes from the provider's.
+func (s state) beganWith(r *http.Request) *http.Request {
+	r = r.Clone(r.Context())
+	r.Header.Del("Sec-Fetch-Site")
+	if s.Foreign {
+		r.Header.Set("Sec-Fetch-Site", crossSite)
+	}
+	return r
+}
 
 // csrfCookie is fastapi-users' name; browsers hold the prefix to this host, to
 // Secure, and to the path "/".

@@ -122,12 +122,11 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 		}
 		return nil, loginError(err)
 	}
-	f.tellOfDevice(r, attempt, u)
-	attempt.Succeed()
-	if res.Header = res.Header.Clone(); res.Header == nil { // it may be the transport's own
-		res.Header = http.Header{}
+	if attempt != nil {
+		f.tellOfDevice(r, attempt.known, u)
 	}
-	f.setDevice(res.Header, r, u)
+	attempt.Succeed()
+	res.AddCookie(f.deviceCookie(r, u))
 	return res, nil
 }
 

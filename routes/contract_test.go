@@ -31,9 +31,10 @@ import (
 // and strict, which takes verified users alone.
 type site struct {
 	*testing.T
-	url    string
-	users  *authn.Users[*userdb.User]
-	hasher *countingHasher
+	url     string
+	users   *authn.Users[*userdb.User]
+	hasher  *countingHasher
+	factory *routes.Factory[*userdb.User]
 }
 
 // countingHasher counts the passwords that are looked at.
@@ -118,7 +119,7 @@ func serveSite(t *testing.T, db *gorm.DB, cfg authn.Config, routing routes.Confi
 	}
 	server := httptest.NewServer(overFront(t, factory.All()))
 	t.Cleanup(server.Close)
-	return &site{t, server.URL, users, hasher}
+	return &site{t, server.URL, users, hasher, factory}
 }
 
 // reply is an answer, its body as text.

@@ -180,23 +180,24 @@ func (f *Factory[U]) knownDevice(r *http.Request, find func(context.Context) (U,
 }
 
 // isNewDevice reports whether a user who is logging in has been somewhere else
-// alone, and remembers that they have been here.
-func (l *limiter) isNewDevice(r *http.Request, a *Attempt, userID string) bool {
-	if l == nil || l.devices == nil || !l.cfg.Devices.Notify {
+// alone, and remembers that they have been here. home names their account at the
+// request's address, or is zero.
+func (l *limiter) isNewDevice(r *http.Request, home authn.LimitKey, userID string) bool {
+	if l.devices == nil || !l.cfg.Devices.Notify {
 		return false
 	}
 	ctx, seen := r.Context(), keyOf("login.seen", userID)
 	first := !l.counts.remembered(ctx, seen)
 	l.counts.remember(ctx, seen, l.devices.cfg.Lifetime)
 	// The cookie of before a new password shows the device as well.
-	known := deviceOf(userID, l.devices.read(r)).known() || a.known != (authn.LimitKey{}) && l.counts.remembered(ctx, a.known)
+	known := deviceOf(userID, l.devices.read(r)).known() || home != (authn.LimitKey{}) && l.counts.remembered(ctx, home)
 	return !first && !known
 }
 
 // tellOfDevice has a user told that somebody logs in from a new device, as often
 // as a mail is worth reading.
-func (f *Factory[U]) tellOfDevice(r *http.Request, a *Attempt, u U) {
-	if !f.limits.isNewDevice(r, a, u.AuthID()) || !u.AuthAccount().IsVerified {
+func (f *Factory[U]) tellOfDevice(r *http.Request, home authn.LimitKey, u U) {
+	if !f.limits.isNewDevice(r, home, u.AuthID()) || !u.AuthAccount().IsVerified {
 		return
 	}
 	if f.limits.request(r, counted{keyOf("notice.device", u.AuthID()), Limit{Burst: 3, Every: time.Hour}}) == nil {
@@ -204,13 +205,31 @@ func (f *Factory[U]) tellOfDevice(r *http.Request, a *Attempt, u U) {
 	}
 }
 
-// setDevice adds the cookie of a known device to an answer, unless another site
-// had the browser log in: with accounts of its own, it would have those forgotten
-// that are known there.
-func (f *Factory[U]) setDevice(header http.Header, r *http.Request, u U) {
-	if f.limits != nil && f.limits.devices != nil && !slices.Contains(r.Header["Sec-Fetch-Site"], "cross-site") {
-		header.Add("Set-Cookie", f.limits.devices.issue(u, f.limits.devices.read(r)).String())
+// deviceCookie is the cookie of a known device, or nil: another site that had the
+// browser log in with accounts of its own would have those forgotten that are
+// known there.
+func (f *Factory[U]) deviceCookie(r *http.Request, u U) *http.Cookie {
+	if f.limits == nil || f.limits.devices == nil || slices.Contains(r.Header["Sec-Fetch-Site"], "cross-site") {
+		return nil
 	}
+	return f.limits.devices.issue(u, f.limits.devices.read(r))
+}
+
+// LoggedIn is for a log-in by something else than [Factory.PasswordLogin], such
+// as a passkey, a code that was mailed or an account elsewhere, once it has
+// succeeded: the user is told of it where they are of a log-in with a password
+// ([Devices.Notify]), and their device and address are known from then on. It
+// returns the device's cookie, which is for the answer; nil where there is none,
+// as where another site began the log-in. Where r is not what began it, but what
+// somebody else's page led to, give r the Sec-Fetch-Site of what did.
+func (f *Factory[U]) LoggedIn(r *http.Request, u U) *http.Cookie {
+	if f.limits == nil {
+		return nil
+	}
+	email := u.AuthAccount().Email
+	f.tellOfDevice(r, f.limits.knownHome(r, email), u)
+	f.limits.knows(r, email)
+	return f.deviceCookie(r, u)
 }
 
 type knowKey struct{}
@@ -223,7 +242,9 @@ func (f *Factory[U]) knowing(h Handler) Handler {
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
 		know := func(u U) {
-			f.setDevice(w.Header(), r, u)
+			if cookie := f.deviceCookie(r, u); cookie != nil {
+				http.SetCookie(w, cookie)
+			}
 			f.limits.knows(r, u.AuthAccount().Email)
 		}
 		return h(w, r.WithContext(context.WithValue(r.Context(), knowKey{}, know)))

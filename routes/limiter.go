@@ -183,9 +183,7 @@ func (l *limiter) login(r *http.Request, name string, from device) (*Attempt, er
 	if err != nil {
 		return nil, err
 	}
-	if !l.cfg.Devices.SkipAddresses {
-		a.known = known
-	}
+	a.known = l.knownHome(r, name)
 	return a, nil
 }
 
@@ -220,6 +218,16 @@ func (l *limiter) home(r *http.Request, name string) (known, failures authn.Limi
 	address, _ := networks(l.cfg.clientAddress(r))
 	name = spelling(name)
 	return keyOf("login.known", address, name), keyOf("login.device", "address", address, name)
+}
+
+// knownHome names that an account has logged in at the request's address; zero
+// where no address is known.
+func (l *limiter) knownHome(r *http.Request, name string) authn.LimitKey {
+	if l.cfg.Devices.SkipAddresses {
+		return authn.LimitKey{}
+	}
+	known, _ := l.home(r, name)
+	return known
 }
 
 // guess takes a guess of who is known already, by something of that kind.

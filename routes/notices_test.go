@@ -2,6 +2,7 @@ package routes_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -120,5 +121,58 @@ func TestANoticeOfTheApplications(t *testing.T) {
 	tell()
 	if n := s.told(); n != 1 {
 		t.Errorf("%d notices", n)
+	}
+}
+
+// A passkey, say, makes a device and an address known as a password does, and is
+// told of.
+func TestALogInByOtherMeans(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{Devices: routes.Devices{Notify: true}})
+	s.register("ann@example.com")
+	s.update("ann@example.com", authn.Update[*userdb.User]{IsVerified: &yes})
+	ann, err := s.users.GetByEmail(t.Context(), "ann@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(what, from string, notices int, headers ...string) (device string) {
+		t.Helper()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+		r.Header.Set("X-Test-Address", from)
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		cookie := s.factory.LoggedIn(r, ann)
+		if n := s.told(); n != notices {
+			t.Errorf("%s: %d notices, want %d", what, n, notices)
+		}
+		if cookie == nil {
+			return ""
+		}
+		return cookie.Name + "=" + cookie.Value
+	}
+	device := in("the first", "192.0.2.1", 0)
+	in("elsewhere", "192.0.2.2", 1)
+	in("the same again", "192.0.2.2", 0)
+	in("with the device", "192.0.2.3", 0, "Cookie", device)
+	if got := in("begun by another site", "192.0.2.4", 1, "Sec-Fetch-Site", "cross-site"); got != "" {
+		t.Errorf("another site made a device known: %s", got)
+	}
+	s.lock("ann@example.com")
+	s.has("a known address", s.loginFrom("192.0.2.2", "ann@example.com", "secret"), http.StatusOK, "access_token")
+	s.has("the known device", s.loginFrom("192.0.2.9", "ann@example.com", "secret", "Cookie", device), http.StatusOK, "access_token")
+	s.has("neither", s.loginFrom("192.0.2.10", "ann@example.com", "secret"), http.StatusTooManyRequests, "")
+}
+
+func TestALogInByOtherMeansWithoutLimits(t *testing.T) {
+	for what, limits := range map[string]routes.Limits{"none": noLimits, "no devices": {Devices: routes.Devices{Skip: true, Notify: true}}} {
+		s := newMailSite(t, testdb.SQLite(t), testdb.Secrets{}, limits)
+		s.register("ann@example.com")
+		ann, err := s.users.GetByEmail(t.Context(), "ann@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cookie := s.factory.LoggedIn(httptest.NewRequest(http.MethodPost, "/", nil), ann); cookie != nil {
+			t.Errorf("%s: %v", what, cookie)
+		}
 	}
 }
