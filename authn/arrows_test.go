@@ -127,7 +127,7 @@ func TestArrowsPointDown(t *testing.T) {
 		"backends":                   {"authn", "strategies/jwt"},
 		"routes":                     {"authn", "authn/linked"},
 		"routes/pages":               {"authn", "routes"},
-		"routes/swaggerui":           {"routes"},
+		"routes/swaggerui":           {"authn", "routes"},
 		"routes/openapi":             {"authn", "routes"},
 		"oauth":                      {"authn", "authn/linked", "routes"},
 		"adapters":                   nil,

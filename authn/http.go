@@ -106,7 +106,7 @@ func WriteError(w http.ResponseWriter, err error) {
 }
 
 // SetHeader adds the answer's header fields to a response's, and forbids to store
-// it; none is there twice, however often an error passes here. It is for adapters
+// it and to guess its type; none is there twice, however often an error passes here. It is for adapters
 // of frameworks that write the body themselves.
 func (e *HTTPError) SetHeader(header http.Header) {
 	for name, values := range e.Header {
@@ -117,6 +117,7 @@ func (e *HTTPError) SetHeader(header http.Header) {
 		}
 	}
 	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
 }
 
 // isQuotable reports whether s can stand in a quoted-string as it is

@@ -65,7 +65,7 @@ func TestErrorsAndTheirAnswers(t *testing.T) {
 				t.Errorf("%v: %d %s, want %d %s", err, w.Code, w.Body, c.status, want)
 			}
 			h := w.Header()
-			if h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "application/json" || h.Get("Retry-After") != c.retry {
+			if h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Type") != "application/json" || h.Get("Retry-After") != c.retry {
 				t.Errorf("%v: %v", err, h)
 			}
 			if answer := authn.AsHTTPError(err); !errors.Is(answer, c.err) || answer.Error() != err.Error() {

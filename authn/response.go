@@ -47,7 +47,7 @@ func (res *Response) AddCookie(cookie *http.Cookie) {
 }
 
 // Write sends the response with Cache-Control: no-store and Pragma: no-cache
-// (RFC 6749 §5.1).
+// (RFC 6749 §5.1), and with X-Content-Type-Options: nosniff.
 func (res *Response) Write(w http.ResponseWriter) error {
 	header := w.Header()
 	for name, values := range res.Header {
@@ -55,6 +55,7 @@ func (res *Response) Write(w http.ResponseWriter) error {
 	}
 	header.Set("Cache-Control", "no-store")
 	header.Set("Pragma", "no-cache")
+	header.Set("X-Content-Type-Options", "nosniff")
 	if res.Body == nil {
 		w.WriteHeader(res.Status)
 		return nil

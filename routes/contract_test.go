@@ -194,7 +194,7 @@ func (s *site) login(backend, email, password string) string {
 	if err := json.Unmarshal([]byte(got.body), &answer); err != nil || got.status != http.StatusOK || answer.Type != "bearer" {
 		s.Fatal(got, err)
 	}
-	if got.header.Get("Cache-Control") != "no-store" || got.header.Get("Pragma") != "no-cache" {
+	if got.header.Get("Cache-Control") != "no-store" || got.header.Get("Pragma") != "no-cache" || got.header.Get("X-Content-Type-Options") != "nosniff" {
 		s.Error("a token may be cached")
 	}
 	return answer.Token

@@ -200,7 +200,7 @@ func (f *Factory[U]) tellOfDevice(r *http.Request, home authn.LimitKey, u U) {
 	if !f.limits.isNewDevice(r, home, u.AuthID()) || !u.AuthAccount().IsVerified {
 		return
 	}
-	if f.limits.request(r, counted{keyOf("notice.device", u.AuthID()), Limit{Burst: 3, Every: time.Hour}}) == nil {
+	if f.limits.request(r, counted{key: keyOf("notice.device", u.AuthID()), limit: Limit{Burst: 3, Every: time.Hour}}) == nil {
 		f.users.Notify(r.Context(), u, authn.NewDevice)
 	}
 }

@@ -17,10 +17,23 @@ type flights struct {
 	all map[authn.LimitKey]*flight
 }
 
-// flight is what is on its way.
+// flight is what is on its way for one key.
 type flight struct {
-	under, waiting int
-	landed         chan struct{} // closed when one of them is
+	asking  int // those whom the limit hasn't answered
+	under   int // those who were taken, and haven't landed
+	waiting int // those who were refused, and wait for one of the others
+	landed  int // how many have
+	changed chan struct{}
+}
+
+// mayChange reports whether who was refused may be taken yet: one may land that
+// is under way, or is about to be.
+func (f *flight) mayChange() bool { return f.under > 0 || f.asking > 0 }
+
+// change wakes those who wait.
+func (f *flight) change() {
+	close(f.changed)
+	f.changed = make(chan struct{})
 }
 
 // maxWaiting is how many wait for one key.
@@ -29,85 +42,86 @@ const maxWaiting = 64
 // take takes one, or returns how long it is until there is one.
 func (f *flights) take(ctx context.Context, from *counts, c counted) time.Duration {
 	for {
-		landed := f.landing(c.key) // before it is asked: what lands between them counts
+		landed := f.ask(c.key)
 		wait := from.take(ctx, c)
 		if wait == 0 {
 			f.begin(c.key)
 			return 0
 		}
-		if landed == nil || !f.join(c.key) {
-			return wait
-		}
-		select {
-		case <-landed:
-			f.leave(c.key)
-		case <-ctx.Done():
-			f.leave(c.key)
+		if !f.refused(ctx, c.key, landed) {
 			return wait
 		}
 	}
 }
 
-// landing returns what is closed when one of a key lands; nil where none is on
-// its way.
-func (f *flights) landing(key authn.LimitKey) chan struct{} {
+// ask is called before the limit is asked, and returns how many have landed: one
+// that lands meanwhile may be what it needs.
+func (f *flights) ask(key authn.LimitKey) (landed int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.all[key] == nil || f.all[key].under == 0 {
-		return nil
-	}
-	return f.all[key].landed
-}
-
-// of returns a key's, with the lock held.
-func (f *flights) of(key authn.LimitKey) *flight {
 	if f.all == nil {
 		f.all = map[authn.LimitKey]*flight{}
 	}
-	if f.all[key] == nil {
-		f.all[key] = &flight{landed: make(chan struct{})}
+	flight := f.all[key]
+	if flight == nil {
+		flight = newFlight()
+		f.all[key] = flight
 	}
-	return f.all[key]
+	flight.asking++
+	return flight.landed
 }
 
+func newFlight() *flight { return &flight{changed: make(chan struct{})} }
+
+// begin is for who has asked and was taken.
 func (f *flights) begin(key authn.LimitKey) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.of(key).under++
+	f.all[key].asking--
+	f.all[key].under++
 }
 
-func (f *flights) end(key authn.LimitKey) {
+// refused is for who has asked and wasn't: it reports whether to ask again, as
+// soon as one has landed since.
+func (f *flights) refused(ctx context.Context, key authn.LimitKey, landed int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	flight := f.of(key)
-	flight.under--
-	close(flight.landed)
-	flight.landed = make(chan struct{})
-	f.forget(key)
-}
-
-// join reports whether there is room for one more who waits.
-func (f *flights) join(key authn.LimitKey) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	flight := f.of(key)
-	if flight.waiting >= maxWaiting {
+	flight := f.all[key]
+	defer f.forget(key, flight)
+	if flight.asking--; !flight.mayChange() {
+		flight.change() // they all were refused
+	}
+	if flight.landed == landed && flight.waiting >= maxWaiting {
 		return false
 	}
 	flight.waiting++
-	return true
+	defer func() { flight.waiting-- }()
+	for flight.landed == landed && flight.mayChange() && ctx.Err() == nil {
+		changed := flight.changed
+		f.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		f.mu.Lock()
+	}
+	return flight.landed != landed && ctx.Err() == nil
 }
 
-func (f *flights) leave(key authn.LimitKey) {
+// end is for who was taken, once it has shown what it was.
+func (f *flights) end(key authn.LimitKey) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.of(key).waiting--
-	f.forget(key)
+	flight := f.all[key]
+	flight.under--
+	flight.landed++
+	flight.change()
+	f.forget(key, flight)
 }
 
-// forget forgets a key that nobody is concerned with.
-func (f *flights) forget(key authn.LimitKey) {
-	if flight := f.all[key]; flight.under == 0 && flight.waiting == 0 {
+// forget forgets a key that nobody is concerned with. f.mu is held.
+func (f *flights) forget(key authn.LimitKey, flight *flight) {
+	if !flight.mayChange() && flight.waiting == 0 {
 		delete(f.all, key)
 	}
 }

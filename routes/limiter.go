@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -17,6 +18,7 @@ import (
 type limiter struct {
 	cfg     Limits
 	counts  counts
+	crowds  counts   // of this process
 	devices *devices // or nil
 	flights flights
 
@@ -28,7 +30,7 @@ func newLimiter(cfg Limits, logger *slog.Logger) (*limiter, error) {
 		return nil, nil
 	}
 	cfg = cfg.withDefaults()
-	l := &limiter{cfg: cfg, counts: counts{all: cfg.Store, now: cfg.Now, logger: logger}}
+	l := &limiter{cfg: cfg, counts: counts{all: cfg.Store, now: cfg.Now, logger: logger}, crowds: counts{now: cfg.Now}}
 	if cfg.Devices.Skip {
 		return l, nil
 	}
@@ -46,8 +48,9 @@ const addressMemory = 30 * 24 * time.Hour
 
 // counted is one of a limit, for somebody.
 type counted struct {
-	key   authn.LimitKey
-	limit Limit
+	key     authn.LimitKey
+	limit   Limit
+	passing bool // counts until it has ended, and then no more
 }
 
 // keyOf names what a limit counts. No part but the last may hold a NUL.
@@ -59,13 +62,32 @@ func keyOf(name string, of ...string) authn.LimitKey {
 // which has wide times as many at once, and twice or wide times as many then.
 func (l *limiter) addresses(r *http.Request, name string, limit Limit, wide int) []counted {
 	home, site := networks(l.cfg.clientAddress(r))
-	list := []counted{{keyOf(name+".address", home), limit}}
+	list := []counted{{key: keyOf(name+".address", home), limit: limit}}
 	if site != "" {
 		limit.Burst *= wide
 		limit.Every /= time.Duration(max(wide, 2))
-		list = append(list, counted{keyOf(name+".site", site), limit})
+		list = append(list, counted{key: keyOf(name+".site", site), limit: limit})
 	}
 	return list
+}
+
+// crowd is what guesses count for while they are under way that an address has
+// as many of as it likes, as long as they are right: else the right ones of one
+// would fill the line in which everybody waits for a hash ([authn.LoadShedder]).
+func (l *limiter) crowd(r *http.Request) []counted {
+	list := l.addresses(r, "crowd", Limit{Burst: l.cfg.LoginAddress.Burst, Every: time.Second}, 1)
+	for i := range list {
+		list[i].passing = true
+	}
+	return list
+}
+
+// countsOf is where something counts.
+func (l *limiter) countsOf(c counted) *counts {
+	if c.passing {
+		return &l.crowds
+	}
+	return &l.counts
 }
 
 // Attempt is a guess that has been taken from its limits. It counts unless
@@ -93,7 +115,7 @@ func (l *limiter) begin(r *http.Request, all ...counted) (*Attempt, error) {
 }
 
 func (a *Attempt) take(c counted) error {
-	if wait := a.limiter.flights.take(a.ctx, &a.limiter.counts, c); wait > 0 {
+	if wait := a.limiter.flights.take(a.ctx, a.limiter.countsOf(c), c); wait > 0 {
 		a.TakeBack()
 		if observer := a.limiter.observer; observer != nil {
 			observer.End(a.ctx, authn.Observation{Deed: authn.DeedLimit, Outcome: authn.OutcomeRefused, Name: c.key.Name})
@@ -112,9 +134,11 @@ func (a *Attempt) Succeed() {
 	}
 	none := authn.LimitKey{}
 	for _, c := range a.taken {
-		if c.key == a.lock {
+		switch {
+		case c.passing:
+		case c.key == a.lock:
 			a.limiter.counts.clear(a.ctx, c.key)
-		} else {
+		default:
 			a.limiter.counts.giveBack(a.ctx, c)
 		}
 	}
@@ -130,7 +154,9 @@ func (a *Attempt) TakeBack() {
 		return
 	}
 	for _, c := range a.taken {
-		a.limiter.counts.giveBack(a.ctx, c)
+		if !c.passing {
+			a.limiter.counts.giveBack(a.ctx, c)
+		}
 	}
 	a.End()
 }
@@ -141,6 +167,9 @@ func (a *Attempt) End() {
 		return
 	}
 	for _, c := range a.taken {
+		if c.passing {
+			a.limiter.crowds.giveBack(a.ctx, c)
+		}
 		a.limiter.flights.end(c.key)
 	}
 	a.taken = nil
@@ -168,7 +197,7 @@ func (l *limiter) login(r *http.Request, name string, from device) (*Attempt, er
 	if from.known() {
 		a, err = l.guess(r, "login", "device", from.ID)
 	} else if a, err = l.begin(r, l.addresses(r, "login", l.cfg.LoginAddress, 1)...); err == nil {
-		lock := counted{keyOf("login.account", accountKey(name)), l.cfg.LoginAccount}
+		lock := counted{key: keyOf("login.account", accountKey(name)), limit: l.cfg.LoginAccount}
 		if !l.cfg.Devices.SkipAddresses && l.counts.remembered(r.Context(), known) {
 			lock.key = atHome // no more than elsewhere, which would tell
 			err = a.take(l.homes(name))
@@ -198,7 +227,7 @@ func (l *limiter) unlock(ctx context.Context, name string) {
 // no log-in: the owner's would help who guesses at another home.
 func (l *limiter) homes(name string) counted {
 	limit := l.cfg.LoginDevice
-	return counted{keyOf("login.homes", spelling(name)), Limit{Burst: limit.Burst, Every: max(limit.Every, limit.Most)}}
+	return counted{key: keyOf("login.homes", spelling(name)), limit: Limit{Burst: limit.Burst, Every: max(limit.Every, limit.Most)}}
 }
 
 // knows remembers that an account is at home at the request's address, and ends
@@ -235,21 +264,28 @@ func (l *limiter) guess(r *http.Request, name, kind, id string) (*Attempt, error
 	if l == nil {
 		return nil, nil
 	}
-	c := counted{keyOf(name+".device", kind, id), l.cfg.LoginDevice}
-	a, err := l.begin(r, c)
+	c := counted{key: keyOf(name+".device", kind, id), limit: l.cfg.LoginDevice}
+	a, err := l.begin(r, append(l.crowd(r), c)...)
 	if err == nil {
 		a.lock = c.key
 	}
 	return a, err
 }
 
-// mail takes a request for a mail of a kind, or returns a 429. Each kind counts
-// by itself: those that send nothing, to who is verified, leave no reset out.
-func (l *limiter) mail(r *http.Request, kind, account string) error {
+// mail takes a request for a mail of a kind, or returns a 429; to be taken back
+// where the mail isn't on its way. Each kind counts by itself: those that send
+// nothing, to who is verified, leave no reset out. So do the odd spellings of an
+// address: one that finds nobody, and has nothing mailed, must use up nothing of
+// who is found by the plain one.
+func (l *limiter) mail(r *http.Request, kind, account string) (*Attempt, error) {
 	if l == nil {
-		return nil
+		return nil, nil
 	}
-	return l.request(r, append(l.addresses(r, "mail", l.cfg.MailAddress, 4), counted{keyOf("mail.account", kind, accountKey(account)), l.cfg.MailAccount})...)
+	key, spelt := accountKey(account), "plainly"
+	if key != spelling(account) {
+		spelt = "oddly"
+	}
+	return l.begin(r, append(l.addresses(r, "mail", l.cfg.MailAddress, 4), counted{key: keyOf("mail.account", kind, spelt, key), limit: l.cfg.MailAccount})...)
 }
 
 // change takes a change of a user's own address, which has mails sent or tells
@@ -258,7 +294,7 @@ func (l *limiter) change(r *http.Request, userID string) (*Attempt, error) {
 	if l == nil {
 		return nil, nil
 	}
-	return l.begin(r, counted{keyOf("mail.user", userID), l.cfg.MailAccount})
+	return l.begin(r, counted{key: keyOf("mail.user", userID), limit: l.cfg.MailAccount})
 }
 
 // password takes a user's new password, which costs what its policy asks of
@@ -307,8 +343,9 @@ func (f *Factory[U]) Limits() bool { return f.limits != nil }
 
 // Limited returns a handler whose requests are bounded by
 // [Limits.RequestAddress], and those that fail with [authn.ErrInvalidToken] by
-// [Limits.TokenAddress]: for routes of a capability beside the factory's, or
-// package routes/pages. Its requests say who sends them ([authn.ClientFrom]). A
+// [Limits.TokenAddress], which is for tokens that nobody guesses (others are for
+// [Factory.Guess]): for routes of a capability beside the factory's, or package
+// routes/pages. Its requests say who sends them ([authn.ClientFrom]). A
 // reset of a password in it makes the device known. name is the route's.
 func (f *Factory[U]) Limited(name string, h Handler) Handler {
 	if f.limits == nil {
@@ -323,20 +360,19 @@ func (f *Factory[U]) Limited(name string, h Handler) Handler {
 	}
 }
 
-// failing bounds how often tokens are invalid, by the address.
+// failing bounds how often tokens are invalid, by the address: then a wrong one is
+// a 429. A right one passes whatever others do at its address, as it can't be
+// guessed.
 func (f *Factory[U]) failing(name string, h Handler) Handler {
 	if f.limits == nil {
 		return h
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
-		attempt, err := f.limits.begin(r, f.limits.addresses(r, name+".token", f.limits.cfg.TokenAddress, 4)...)
-		if err != nil {
+		err := h(w, r)
+		if !errors.Is(err, authn.ErrInvalidToken) {
 			return err
 		}
-		defer attempt.End()
-		if err = h(w, r); !errors.Is(err, authn.ErrInvalidToken) {
-			attempt.TakeBack()
-		}
-		return err
+		limited := f.limits.request(r, f.limits.addresses(r, name+".token", f.limits.cfg.TokenAddress, 4)...)
+		return cmp.Or(limited, err)
 	}
 }

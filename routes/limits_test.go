@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -513,6 +514,81 @@ func TestMailsToVerifyTakeNoReset(t *testing.T) {
 	}
 }
 
+// A spelling that finds nobody has nothing mailed, and uses up nothing of the
+// owner's: else whoever asks by it keeps them from a reset.
+func TestOddSpellingsTakeNoMails(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("victim1@example.com")
+	odd := []string{"ｖｉｃｔｉｍ１@example.com", "vıctim1@example.com", "vİctim1@example.com", "ⅴictim1@example.com", "viⓒtim1@example.com"}
+	for _, path := range []string{"/auth/forgot-password", "/auth/request-verify-token"} {
+		for i, email := range odd {
+			for n := range 3 {
+				s.do(http.MethodPost, path, fmt.Sprintf(`{"email":%q}`, email), "Content-Type", "application/json", "X-Test-Address", address(10*i+n))
+			}
+		}
+		last := s.do(http.MethodPost, path, fmt.Sprintf(`{"email":%q}`, odd[0]), "Content-Type", "application/json", "X-Test-Address", address(100))
+		s.has("control: they are counted, together", last, 429, "")
+		if s.ask(path, "victim1@example.com") == "" {
+			t.Errorf("%s: no mail for the owner", path)
+		}
+	}
+}
+
+// Who hangs up has a mail sent that was counted; and a request that failed
+// counts for nothing.
+func TestMailsThatAreCountedAreSent(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	for range 3 {
+		r := httptest.NewRequestWithContext(gone, http.MethodPost, "/auth/forgot-password", strings.NewReader(`{"email":"ann@example.com"}`))
+		r.Header.Set("Content-Type", "application/json")
+		if err := s.factory.ResetPassword()[0].Handler(httptest.NewRecorder(), r); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(s.mailed("forgot-password", "ann@example.com")); n != 3 {
+		t.Errorf("%d mails after three requests by who hung up", n)
+	}
+
+	full := authn.Background{Workers: 1, Backlog: 1}
+	reset, err := jwt.NewResetTokens(jwt.Secret(resetSecret), jwt.MailedConfig{InsecureShortSecret: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer, err := backends.JWT(jwt.Secret(jwtSecret), backends.JWTConfig{Config: jwt.Config{InsecureShortSecret: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy := serveSite(t, testdb.SQLite(t), authn.Config{ResetTokens: reset, Background: full}, routes.Config[*userdb.User]{}, bearer)
+	started, release := make(chan struct{}, 2), make(chan struct{})
+	hold := func() {
+		t.Helper()
+		if err := busy.users.Background(t.Context(), "test", func(context.Context) error { started <- struct{}{}; <-release; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold()
+	<-started // it runs, and the next one waits
+	hold()
+	ask := func() reply {
+		return busy.json(http.MethodPost, "/auth/forgot-password", `{"email":"ann@example.com"}`, "")
+	}
+	for range 5 {
+		if got := ask(); got.status != http.StatusServiceUnavailable {
+			t.Errorf("control: %v", got)
+		}
+	}
+	close(release)
+	if err := busy.users.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); got.status != http.StatusAccepted {
+		t.Errorf("after five that failed: %v", got)
+	}
+}
+
 // Each route that costs or tells something is bounded, by its own count.
 func TestOtherRoutesAreLimited(t *testing.T) {
 	s := newLimitSite(t, routes.Limits{})
@@ -616,6 +692,21 @@ func TestTokensThatAreRightCountForNothing(t *testing.T) {
 		s.register(email)
 		s.has("verify", s.verify(s.ask("/auth/request-verify-token", email)), 200, "")
 	}
+}
+
+// Who has a token isn't kept from using it by others at the same address who
+// have none.
+func TestTokensThatAreRightPass(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	verify, reset := s.ask("/auth/request-verify-token", "ann@example.com"), s.ask("/auth/forgot-password", "ann@example.com")
+	for i := range 40 {
+		want := map[bool]int{true: 400, false: 429}[i < 30]
+		s.has("nonsense", s.verify("nonsense"), want, "")
+		s.has("nonsense", s.reset("nonsense", "another"), want, "")
+	}
+	s.has("a right one", s.verify(verify), 200, "")
+	s.has("a right one", s.reset(reset, "another"), 200, "")
 }
 
 // failing is a store that is away while it is told so.

@@ -54,10 +54,16 @@ func (f *Factory[U]) requestMail(kind string, request func(ctx context.Context, 
 		if len(faults) > 0 {
 			return faults.httpError()
 		}
-		if err := f.limits.mail(r, kind, *email); err != nil {
+		attempt, err := f.limits.mail(r, kind, *email)
+		if err != nil {
 			return err
 		}
-		if err := request(r.Context(), *email); err != nil {
+		defer attempt.End()
+		// It counts, and so is sent, whether or not the client waits for the answer.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), f.cfg.Timeout)
+		defer cancel()
+		if err := request(ctx, *email); err != nil {
+			attempt.TakeBack()
 			return err
 		}
 		res := authn.Response{Status: http.StatusAccepted, Body: null}

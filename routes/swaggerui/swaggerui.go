@@ -22,6 +22,7 @@ import (
 	"github.com/swaggest/swgui/v5/static"
 	"github.com/vearutop/statigz"
 
+	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/routes"
 )
 
@@ -121,8 +122,7 @@ func serveFile(w http.ResponseWriter, r *http.Request) error {
 		files.ServeHTTP(w, other)
 		return nil
 	}
-	http.NotFound(w, r)
-	return nil
+	return &authn.HTTPError{Status: http.StatusNotFound, Detail: http.StatusText(http.StatusNotFound)}
 }
 
 // contentPolicy allows what the page needs: its own scripts and requests, and

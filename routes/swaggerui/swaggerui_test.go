@@ -99,10 +99,12 @@ func TestFilesAreSentCompressedWhereTheClientTakesIt(t *testing.T) {
 
 func TestNothingElseIsServed(t *testing.T) {
 	e := echo.New()
+	e.HTTPErrorHandler = echo4.ErrorHandler
 	echo4.Mount(e, swaggerui.Routes())
 	for _, path := range []string{"/docs/embed.go", "/docs/", "/docs/..", "/docs/../swaggerui.go", "/docs/%2e%2e%2fswaggerui.go", "/docs/swagger-ui.js", "/docs/oauth2-redirect.html", "/docs/start.js/x"} {
-		if res := get(t, e, path); res.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %d", path, res.StatusCode)
+		res := get(t, e, path)
+		if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusNotFound || string(body) != `{"detail":"Not Found"}` {
+			t.Errorf("%s: %d %s %v", path, res.StatusCode, body, err)
 		}
 	}
 }
