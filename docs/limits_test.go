@@ -13,8 +13,10 @@ import (
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/authn/linked"
+	"github.com/echo-users/echo-users/backends"
 	"github.com/echo-users/echo-users/routes"
 	"github.com/echo-users/echo-users/routes/pages"
+	"github.com/echo-users/echo-users/strategies/jwt"
 	"github.com/echo-users/echo-users/strategies/redis"
 )
 
@@ -96,6 +98,34 @@ func TestLimitsOfThePage(t *testing.T) {
 	}
 	if wrong != 10 {
 		t.Errorf("%d codes were looked at, want 10", wrong)
+	}
+}
+
+func TestALogInOfTheirOwn(t *testing.T) {
+	web, err := backends.CookieJWT(jwt.Secret([]byte(strings.Repeat("s", 32))), backends.CookieJWTConfig{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := authn.New(authn.Store[*AppUser](nilStore{}), authn.Config{}, web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	factory, err := newLimited(users)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := new(AppUser)
+	u.IsActive = true
+	res, err := logIn(factory, request("POST", "/", ""), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cookies := res.Header["Set-Cookie"]; len(cookies) != 2 || !strings.HasPrefix(cookies[1], "__Host-device=") {
+		t.Error(cookies)
+	}
+	u.IsActive = false
+	if _, err := logIn(factory, request("POST", "/", ""), u); authn.AsHTTPError(err).Status != http.StatusBadRequest {
+		t.Error(err)
 	}
 }
 
