@@ -106,8 +106,8 @@ func WriteError(w http.ResponseWriter, err error) {
 }
 
 // SetHeader adds the answer's header fields to a response's, and forbids to store
-// it and to guess its type; none is there twice, however often an error passes here. It is for adapters
-// of frameworks that write the body themselves.
+// it and to guess its type; none is there twice, however often an error passes
+// here. It is for adapters of frameworks that write the body themselves.
 func (e *HTTPError) SetHeader(header http.Header) {
 	for name, values := range e.Header {
 		for _, value := range values {

@@ -2,6 +2,9 @@ package authn
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -14,11 +17,16 @@ type Mailed struct {
 	Subject string
 	// Email is the address that the token was mailed to, and proves.
 	Email string
-	// Generation is the account's generation when the token was made. A verify
-	// token doesn't look at it.
-	Generation int64
+	// Generation is the account's generation when a reset token was made, and
+	// PasswordDigest a digest of its password hash, short enough for a URL. The token
+	// dies when both have changed, as they do with a new password: signing out
+	// changes the one alone, so that whoever has a credential of somebody's keeps
+	// them from no reset by it; an upgrade of the hash the other. A verify token has
+	// neither.
+	Generation     int64
+	PasswordDigest string
 	// PasswordFingerprint is a password hash of the account's password hash,
-	// in place of Email and Generation: what fastapi-users' reset tokens say.
+	// in place of the three: what fastapi-users' reset tokens say.
 	PasswordFingerprint string
 	// ExpiresAt is when the token ends, set by the strategy.
 	ExpiresAt time.Time
@@ -139,7 +147,8 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (r
 		return none, ErrInvalidToken
 	}
 	if mailed.PasswordFingerprint == "" {
-		if before.Generation != mailed.Generation || before.Email != mailed.Email {
+		same := subtle.ConstantTimeCompare([]byte(passwordDigest(before.HashedPassword)), []byte(mailed.PasswordDigest)) == 1
+		if !same && before.Generation != mailed.Generation || before.Email != mailed.Email {
 			return none, ErrInvalidToken
 		}
 	} else {
@@ -167,8 +176,8 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (r
 	u, err = m.updateAndTell(ctx, u.AuthID(), func(u U) (Changed, error) {
 		account := u.AuthAccount()
 		refused = nil
-		if !account.IsActive || account.Generation != before.Generation || account.Email != before.Email ||
-			mailed.PasswordFingerprint != "" && account.HashedPassword != before.HashedPassword {
+		changed := account.HashedPassword != before.HashedPassword && (account.Generation != before.Generation || mailed.PasswordFingerprint != "")
+		if !account.IsActive || changed || account.Email != before.Email {
 			refused = ErrInvalidToken // spent meanwhile
 			return Changed{}, refused
 		}
@@ -183,6 +192,13 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (r
 	m.Record(ctx, Event{Kind: EventPasswordReset, UserID: u.AuthID()})
 	m.afterResetPassword(ctx, u)
 	return u, nil
+}
+
+// passwordDigest is what a reset token says of a password hash, which has a random
+// salt and so is no other's. It tells nothing of the password.
+func passwordDigest(hash string) string {
+	sum := sha256.Sum256([]byte("echo-users password\x00" + hash))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // recordUnfit records that a mailed token was no good, as an event of this kind,

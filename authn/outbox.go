@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Errand is a mail to be sent: of which kind, about whom, and where to. It has
@@ -75,6 +77,9 @@ const (
 // the background alone.
 func (m *Users[U]) requestToken(ctx context.Context, kind, email string) error {
 	e := Errand{Kind: kind, Email: strings.TrimSpace(email)}
+	if n := len(e.Email); maxErrandEmail < n && n <= 3*maxErrandEmail { // its letters in parts (NFD)
+		e.Email = norm.NFC.String(e.Email)
+	}
 	if len(e.Email) > maxErrandEmail || !utf8.ValidString(e.Email) || strings.ContainsRune(e.Email, 0) {
 		e.Email = "" // nobody's
 	}
@@ -227,7 +232,7 @@ func (m *Users[U]) mailWelcome(ctx context.Context, u U) error {
 	var token Token
 	if m.cfg.VerifyTokens != nil && isDue(errandVerify, account) {
 		var err error
-		token, err = m.cfg.VerifyTokens.Make(ctx, Mailed{Subject: u.AuthID(), Email: account.Email, Generation: account.Generation})
+		token, err = m.cfg.VerifyTokens.Make(ctx, Mailed{Subject: u.AuthID(), Email: account.Email})
 		if err != nil {
 			return err
 		}
@@ -250,10 +255,13 @@ func (m *Users[U]) mailToken(ctx context.Context, e Errand, tokens MailedTokens,
 	if err == nil {
 		asked.UserID = u.AuthID()
 	}
-	mailed, due := Mailed{Subject: "nobody", Email: "nobody@example.com"}, false
+	subject, account, due := "nobody", Account{Email: "nobody@example.com"}, false
 	if err == nil && isDue(e.Kind, u.AuthAccount()) {
-		account := u.AuthAccount()
-		mailed, due = Mailed{Subject: u.AuthID(), Email: account.Email, Generation: account.Generation}, true
+		subject, account, due = u.AuthID(), *u.AuthAccount(), true
+	}
+	mailed := Mailed{Subject: subject, Email: account.Email}
+	if e.Kind == errandReset {
+		mailed.Generation, mailed.PasswordDigest = account.Generation, passwordDigest(account.HashedPassword)
 	}
 	token, err := tokens.Make(ctx, mailed)
 	if err != nil {

@@ -27,7 +27,7 @@ func (s *slowToFind) ByEmail(ctx context.Context, email string) (*authntest.User
 // says nothing of who has an account.
 func TestARequestForAMailTakesAsLongForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tokens := mailed{}
+		tokens := new(mailed)
 		users, err := authn.New(new(slowToFind), authn.Config{VerifyTokens: tokens, ResetTokens: tokens, Passwords: new(plainText)}, authntest.Impersonator{})
 		if err != nil {
 			t.Fatal(err)

@@ -435,8 +435,11 @@ func TestForgedMailedTokens(t *testing.T) {
 	}
 	for what, token := range map[string]string{
 		"nothing to die with":    sign(resetSecret, "JWT", gojwt.MapClaims{"aud": resetAud}),
+		"a digest, foreign":      sign(resetSecret, "JWT", gojwt.MapClaims{"aud": resetAud, "password_digest": "digest"}),
 		"generation, foreign":    sign(resetSecret, "JWT", gojwt.MapClaims{"aud": resetAud, "gen": 0}),
-		"own without generation": sign(resetSecret, "reset+jwt", gojwt.MapClaims{"aud": resetAud}),
+		"own without a digest":   sign(resetSecret, "reset+jwt", gojwt.MapClaims{"aud": resetAud, "gen": 0}),
+		"own without generation": sign(resetSecret, "reset+jwt", gojwt.MapClaims{"aud": resetAud, "password_digest": "digest"}),
+		"own of another hash":    sign(resetSecret, "reset+jwt", gojwt.MapClaims{"aud": resetAud, "gen": 7, "password_digest": "digest"}),
 		"own with a fingerprint": sign(resetSecret, "reset+jwt", gojwt.MapClaims{"aud": resetAud, "password_fgpt": bcryptOf(t, u.HashedPassword)}),
 		"no hash":                sign(resetSecret, "JWT", gojwt.MapClaims{"aud": resetAud, "password_fgpt": "no hash"}),
 		"the hash itself":        sign(resetSecret, "JWT", gojwt.MapClaims{"aud": resetAud, "password_fgpt": u.HashedPassword}),

@@ -44,14 +44,17 @@ func TestNoKindOfTokenPassesForAnother(t *testing.T) {
 	for what, claims := range map[string]gojwt.MapClaims{
 		"access":          {"sub": "1", "aud": []string{"camelot"}},
 		"verify":          {"sub": "1", "aud": "camelot", "email": "a@b.c"},
-		"verify with gen": {"sub": "1", "aud": "camelot", "email": "a@b.c", "gen": 0},
+		"verify with one": {"sub": "1", "aud": "camelot", "email": "a@b.c", "password_digest": "digest"},
 	} {
 		if m, err := reset.Open(t.Context(), python(t, secret, claims)); err == nil {
 			t.Errorf("reset takes %s: %+v", what, m)
 		}
 	}
 	v, _ := verify.Make(t.Context(), authn.Mailed{Subject: "1", Email: "a@b.c"})
-	r, _ := reset.Make(t.Context(), authn.Mailed{Subject: "1", Email: "a@b.c"})
+	r, err := reset.Make(t.Context(), authn.Mailed{Subject: "1", Email: "a@b.c", PasswordDigest: "digest"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := reset.Open(t.Context(), v.Value); err == nil {
 		t.Error("reset takes verify")
 	}

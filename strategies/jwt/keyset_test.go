@@ -445,7 +445,7 @@ func TestMailedTokensOfARotatedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := reset.Make(t.Context(), authn.Mailed{Subject: "ann", Email: "ann@example.com", Generation: 3})
+	token, err := reset.Make(t.Context(), authn.Mailed{Subject: "ann", Email: "ann@example.com", PasswordDigest: "digest"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -453,7 +453,7 @@ func TestMailedTokensOfARotatedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if mailed, err := rotated.Open(t.Context(), token.Value); err != nil || mailed.Email != "ann@example.com" || mailed.Generation != 3 {
+	if mailed, err := rotated.Open(t.Context(), token.Value); err != nil || mailed.Email != "ann@example.com" || mailed.PasswordDigest != "digest" {
 		t.Errorf("%+v, %v", mailed, err)
 	}
 	verify, err := jwt.NewVerifyTokens(newKeySet(t, &source{keys: []jwt.Key{secretOf("n"), secretOf("o")}}, jwt.KeySetConfig{}), jwt.MailedConfig{})

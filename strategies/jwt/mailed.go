@@ -97,8 +97,8 @@ func newMailedTokens(keys Keys, cfg MailedConfig, typ, audience string, reset bo
 
 // Make returns a token that says what m says, from now for the lifetime.
 func (t *MailedTokens) Make(_ context.Context, m authn.Mailed) (authn.Token, error) {
-	if m.Subject == "" || m.Email == "" {
-		return authn.Token{}, errors.New("jwt: a mailed token needs a subject and an address")
+	if m.Subject == "" || m.Email == "" || t.reset && m.PasswordDigest == "" {
+		return authn.Token{}, errors.New("jwt: a mailed token needs a subject and an address, and one for a reset the password's digest")
 	}
 	now := t.now()
 	expiresAt := now.Add(t.lifetime).Truncate(time.Second) // as exp says it
@@ -110,7 +110,7 @@ func (t *MailedTokens) Make(_ context.Context, m authn.Mailed) (authn.Token, err
 		"exp":   expiresAt.Unix(),
 	}
 	if t.reset {
-		claims["gen"] = m.Generation
+		claims["gen"], claims["password_digest"] = m.Generation, m.PasswordDigest
 	}
 	value, err := t.sign(claims)
 	return authn.Token{Value: value, ExpiresAt: expiresAt}, err
@@ -155,10 +155,13 @@ func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, er
 		if c.fingerprint == "" {
 			return authn.Mailed{}, errRequiredClaimMissing
 		}
-	case c.email == "" || t.reset && !c.hasGeneration:
+	case c.email == "" || t.reset && (c.digest == "" || !c.hasGeneration):
 		return authn.Mailed{}, errRequiredClaimMissing
 	default:
-		mailed.Email, mailed.Generation = c.email, c.says.Generation
+		mailed.Email = c.email
+		if t.reset {
+			mailed.Generation, mailed.PasswordDigest = c.says.Generation, c.digest
+		}
 	}
 	return mailed, nil
 }
@@ -166,8 +169,8 @@ func (t *MailedTokens) Open(ctx context.Context, token string) (authn.Mailed, er
 // mailedClaims is what is read of a mailed token.
 type mailedClaims struct {
 	claims
-	email, fingerprint string
-	hasGeneration      bool
+	email, digest, fingerprint string
+	hasGeneration              bool
 }
 
 func (c *mailedClaims) set(name, value string) (err error) {
@@ -179,6 +182,8 @@ func (c *mailedClaims) set(name, value string) (err error) {
 	case "gen":
 		c.says.Generation, err = strconv.ParseInt(value, 10, 64)
 		c.hasGeneration = err == nil
+	case "password_digest":
+		c.digest, err = text(value)
 	default:
 		err = c.claims.set(name, value)
 	}

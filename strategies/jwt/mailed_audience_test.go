@@ -19,7 +19,7 @@ func TestMailedTokensOfAnotherAudience(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := own.Make(t.Context(), authn.Mailed{Subject: "1", Email: "ann@example.com"})
+	token, err := own.Make(t.Context(), authn.Mailed{Subject: "1", Email: "ann@example.com", PasswordDigest: "digest"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func mailedTokens(t testing.TB) (verify, reset *jwt.MailedTokens) {
 
 func TestMailedTokensSayWhatTheySay(t *testing.T) {
 	verify, reset := mailedTokens(t)
-	said := authn.Mailed{Subject: "ann", Email: "ann@example.com", Generation: 3}
+	said := authn.Mailed{Subject: "ann", Email: "ann@example.com", Generation: 3, PasswordDigest: "digest"}
 	for purpose, tokens := range map[string]*jwt.MailedTokens{"verify": verify, "reset": reset} {
 		token, err := tokens.Make(t.Context(), said)
 		if err != nil {
@@ -37,7 +37,7 @@ func TestMailedTokensSayWhatTheySay(t *testing.T) {
 		want := said
 		want.ExpiresAt = noon.Add(time.Hour).Truncate(time.Second)
 		if purpose == "verify" {
-			want.Generation = 0
+			want.Generation, want.PasswordDigest = 0, ""
 		}
 		if err != nil || !got.ExpiresAt.Equal(want.ExpiresAt) || !token.ExpiresAt.Equal(want.ExpiresAt) {
 			t.Errorf("%s: %+v, %v", purpose, got, err)
@@ -58,7 +58,7 @@ func TestMailedTokensSayWhatTheySay(t *testing.T) {
 			t.Error("the secret is printed")
 		}
 	}
-	for _, m := range []authn.Mailed{{Subject: "ann"}, {Email: "ann@example.com"}} {
+	for _, m := range []authn.Mailed{{Subject: "ann", PasswordDigest: "digest"}, {Email: "ann@example.com", PasswordDigest: "digest"}, {Subject: "ann", Email: "ann@example.com"}} {
 		if _, err := reset.Make(t.Context(), m); err == nil {
 			t.Errorf("a token of %+v", m)
 		}
@@ -88,7 +88,7 @@ func TestMailedTokensRefuseBadKeys(t *testing.T) {
 func FuzzOpenMailed(f *testing.F) {
 	verify, reset := mailedTokens(f)
 	for _, tokens := range []*jwt.MailedTokens{verify, reset} {
-		token, err := tokens.Make(f.Context(), authn.Mailed{Subject: "ann", Email: "a@example.com", Generation: 2})
+		token, err := tokens.Make(f.Context(), authn.Mailed{Subject: "ann", Email: "a@example.com", PasswordDigest: "digest"})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func FuzzOpenMailed(f *testing.F) {
 				}
 				continue
 			}
-			if m.Subject == "" || m.Email == "" && m.PasswordFingerprint == "" || !noon.Before(m.ExpiresAt) {
+			if m.Subject == "" || m.Email == "" && m.PasswordFingerprint == "" || tokens == reset && m.PasswordDigest == "" && m.PasswordFingerprint == "" || !noon.Before(m.ExpiresAt) {
 				t.Fatalf("accepted as %+v", m)
 			}
 		}
