@@ -54,5 +54,7 @@ func TestSigningInMakesTheDeviceKnown(t *testing.T) {
 	thief := s.browser()
 	signIn("another browser elsewhere", thief, "192.0.2.3", 1, true)
 	signIn("a known address", s.browser(), "192.0.2.2", 0, true)
-	signIn("begun by another site", s.browser(), "192.0.2.4", 1, false, "Sec-Fetch-Site", "cross-site")
+	signIn("begun by another site", ann, "192.0.2.4", 0, false, "Sec-Fetch-Site", "cross-site")
+	signIn("the same by another browser", s.browser(), "192.0.2.4", 1, false, "Sec-Fetch-Site", "cross-site")
+	signIn("it has made no address known", s.browser(), "192.0.2.4", 1, true)
 }

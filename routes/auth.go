@@ -122,9 +122,7 @@ func (f *Factory[U]) PasswordLogin(r *http.Request, backend string) (*authn.Resp
 		}
 		return nil, loginError(err)
 	}
-	if attempt != nil {
-		f.tellOfDevice(r, attempt.known, u)
-	}
+	f.tellOfDevice(r, u)
 	attempt.Succeed()
 	res.AddCookie(f.deviceCookie(r, u))
 	return res, nil

@@ -180,24 +180,31 @@ func (f *Factory[U]) knownDevice(r *http.Request, find func(context.Context) (U,
 }
 
 // isNewDevice reports whether a user who is logging in has been somewhere else
-// alone, and remembers that they have been here. home names their account at the
-// request's address, or is zero.
-func (l *limiter) isNewDevice(r *http.Request, home authn.LimitKey, userID string) bool {
-	if l.devices == nil || !l.cfg.Devices.Notify {
+// alone, and remembers that they have been here.
+func (l *limiter) isNewDevice(r *http.Request, userID string) bool {
+	if l == nil || l.devices == nil || !l.cfg.Devices.Notify {
 		return false
 	}
-	ctx, seen := r.Context(), keyOf("login.seen", userID)
+	ctx, seen := r.Context(), keyOf("notice.seen", userID)
 	first := !l.counts.remembered(ctx, seen)
 	l.counts.remember(ctx, seen, l.devices.cfg.Lifetime)
 	// The cookie of before a new password shows the device as well.
-	known := deviceOf(userID, l.devices.read(r)).known() || home != (authn.LimitKey{}) && l.counts.remembered(ctx, home)
+	known := deviceOf(userID, l.devices.read(r)).known()
+	if !l.cfg.Devices.SkipAddresses {
+		home, _ := networks(l.cfg.clientAddress(r))
+		here := keyOf("notice.here", home, userID)
+		known = l.counts.remembered(ctx, here) || known
+		if !isForeign(r) {
+			l.counts.remember(ctx, here, addressMemory)
+		}
+	}
 	return !first && !known
 }
 
 // tellOfDevice has a user told that somebody logs in from a new device, as often
 // as a mail is worth reading.
-func (f *Factory[U]) tellOfDevice(r *http.Request, home authn.LimitKey, u U) {
-	if !f.limits.isNewDevice(r, home, u.AuthID()) || !u.AuthAccount().IsVerified {
+func (f *Factory[U]) tellOfDevice(r *http.Request, u U) {
+	if !f.limits.isNewDevice(r, u.AuthID()) || !u.AuthAccount().IsVerified {
 		return
 	}
 	if f.limits.request(r, counted{key: keyOf("notice.device", u.AuthID()), limit: Limit{Burst: 3, Every: time.Hour}}) == nil {
@@ -205,11 +212,16 @@ func (f *Factory[U]) tellOfDevice(r *http.Request, home authn.LimitKey, u U) {
 	}
 }
 
-// deviceCookie is the cookie of a known device, or nil: another site that had the
-// browser log in with accounts of its own would have those forgotten that are
-// known there.
+// isForeign reports whether another site had the browser send a request: one that
+// has it log in with accounts of its own, or without asking, must make nothing
+// known, nor have forgotten who is.
+func isForeign(r *http.Request) bool {
+	return slices.Contains(r.Header["Sec-Fetch-Site"], "cross-site")
+}
+
+// deviceCookie is the cookie of a known device, or nil.
 func (f *Factory[U]) deviceCookie(r *http.Request, u U) *http.Cookie {
-	if f.limits == nil || f.limits.devices == nil || slices.Contains(r.Header["Sec-Fetch-Site"], "cross-site") {
+	if f.limits == nil || f.limits.devices == nil || isForeign(r) {
 		return nil
 	}
 	return f.limits.devices.issue(u, f.limits.devices.read(r))
@@ -218,18 +230,31 @@ func (f *Factory[U]) deviceCookie(r *http.Request, u U) *http.Cookie {
 // LoggedIn is for a log-in by something else than [Factory.PasswordLogin], such
 // as a passkey, a code that was mailed or an account elsewhere, once it has
 // succeeded: the user is told of it where they are of a log-in with a password
-// ([Devices.Notify]), and their device and address are known from then on. It
-// returns the device's cookie, which is for the answer; nil where there is none,
-// as where another site began the log-in. Where r is not what began it, but what
-// somebody else's page led to, give r the Sec-Fetch-Site of what did.
+// ([Devices.Notify]), and their device is known from then on, and so is their
+// address where they type their e-mail address to log in. It returns the device's
+// cookie, which is for the answer. Where another site began the log-in there is
+// none, and nothing is known that wasn't: by the Sec-Fetch-Site of r, which must be
+// that of the request that began it.
 func (f *Factory[U]) LoggedIn(r *http.Request, u U) *http.Cookie {
 	if f.limits == nil {
 		return nil
 	}
-	email := u.AuthAccount().Email
-	f.tellOfDevice(r, f.limits.knownHome(r, email), u)
-	f.limits.knows(r, email)
+	f.tellOfDevice(r, u)
+	if !isForeign(r) {
+		f.limits.knows(r, u.AuthAccount().Email)
+	}
 	return f.deviceCookie(r, u)
+}
+
+// comesFromKnown reports whether a request comes from a device that the user is
+// known on: it goes on being so after they have a new password or have signed out
+// elsewhere.
+func (f *Factory[U]) comesFromKnown(r *http.Request, u U) bool {
+	if f.limits == nil {
+		return false
+	}
+	own := deviceOf(u.AuthID(), f.limits.devices.read(r))
+	return own.known() && own.Generation == u.AuthAccount().Generation
 }
 
 type knowKey struct{}

@@ -19,16 +19,26 @@ type flights struct {
 
 // flight is what is on its way for one key.
 type flight struct {
-	asking  int // those whom the limit hasn't answered
-	under   int // those who were taken, and haven't landed
-	waiting int // those who were refused, and wait for one of the others
-	landed  int // how many have
+	asked   int          // how many have asked the limit, which numbers them
+	asking  map[int]bool // those whom it hasn't answered
+	under   int          // those who were taken, and haven't landed
+	landed  int          // how many have
+	waiting int          // those who weren't, and wait for one of the others
 	changed chan struct{}
 }
 
-// mayChange reports whether who was refused may be taken yet: one may land that
-// is under way, or is about to be.
-func (f *flight) mayChange() bool { return f.under > 0 || f.asking > 0 }
+// mayLand reports whether one may land who asked before that number.
+func (f *flight) mayLand(before int) bool {
+	if f.under > 0 {
+		return true
+	}
+	for number := range f.asking {
+		if number < before {
+			return true
+		}
+	}
+	return false
+}
 
 // change wakes those who wait.
 func (f *flight) change() {
@@ -41,62 +51,92 @@ const maxWaiting = 64
 
 // take takes one, or returns how long it is until there is one.
 func (f *flights) take(ctx context.Context, from *counts, c counted) time.Duration {
+	if c.most > 0 {
+		return f.board(ctx, c)
+	}
 	for {
-		landed := f.ask(c.key)
+		number, landed := f.ask(c.key)
 		wait := from.take(ctx, c)
 		if wait == 0 {
-			f.begin(c.key)
+			f.begin(c.key, number)
 			return 0
 		}
-		if !f.refused(ctx, c.key, landed) {
+		if !f.refused(ctx, c.key, number, landed) {
 			return wait
 		}
 	}
 }
 
-// ask is called before the limit is asked, and returns how many have landed: one
-// that lands meanwhile may be what it needs.
-func (f *flights) ask(key authn.LimitKey) (landed int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// of returns a key's flight. f.mu is held.
+func (f *flights) of(key authn.LimitKey) *flight {
 	if f.all == nil {
 		f.all = map[authn.LimitKey]*flight{}
 	}
-	flight := f.all[key]
-	if flight == nil {
-		flight = newFlight()
-		f.all[key] = flight
+	if f.all[key] == nil {
+		f.all[key] = &flight{asking: map[int]bool{}, changed: make(chan struct{})}
 	}
-	flight.asking++
-	return flight.landed
+	return f.all[key]
 }
 
-func newFlight() *flight { return &flight{changed: make(chan struct{})} }
-
-// begin is for who has asked and was taken.
-func (f *flights) begin(key authn.LimitKey) {
+// ask is called before the limit is asked. It returns the asker's number, and how
+// many have landed: one that lands meanwhile may be what it needs.
+func (f *flights) ask(key authn.LimitKey) (number, landed int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.all[key].asking--
+	flight := f.of(key)
+	number = flight.asked
+	flight.asked++
+	flight.asking[number] = true
+	return number, flight.landed
+}
+
+// begin is for who has asked and was taken.
+func (f *flights) begin(key authn.LimitKey, number int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.all[key].asking, number)
 	f.all[key].under++
 }
 
-// refused is for who has asked and wasn't: it reports whether to ask again, as
-// soon as one has landed since.
-func (f *flights) refused(ctx context.Context, key authn.LimitKey, landed int) bool {
+// refused is for who has asked and wasn't. It reports whether to ask again, as
+// soon as one has landed since; and waits for that while one is under way, or may
+// be who asked at the same time.
+func (f *flights) refused(ctx context.Context, key authn.LimitKey, number, landed int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	flight := f.all[key]
 	defer f.forget(key, flight)
-	if flight.asking--; !flight.mayChange() {
-		flight.change() // they all were refused
+	delete(flight.asking, number)
+	if flight.under == 0 {
+		flight.change() // those who have waited for this one
 	}
-	if flight.landed == landed && flight.waiting >= maxWaiting {
-		return false
+	before := flight.asked
+	f.wait(ctx, flight, func() bool { return flight.landed == landed && flight.mayLand(before) })
+	return flight.landed != landed && ctx.Err() == nil
+}
+
+// board takes one unless there are so many, and then waits for one to land; or
+// returns how long to stay away.
+func (f *flights) board(ctx context.Context, c counted) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	flight := f.of(c.key)
+	f.wait(ctx, flight, func() bool { return flight.under >= c.most })
+	if flight.under >= c.most {
+		return time.Second
+	}
+	flight.under++
+	return 0
+}
+
+// wait waits while it is so, unless too many do or ctx is done. f.mu is held.
+func (f *flights) wait(ctx context.Context, flight *flight, while func() bool) {
+	if flight.waiting >= maxWaiting {
+		return
 	}
 	flight.waiting++
 	defer func() { flight.waiting-- }()
-	for flight.landed == landed && flight.mayChange() && ctx.Err() == nil {
+	for while() && ctx.Err() == nil {
 		changed := flight.changed
 		f.mu.Unlock()
 		select {
@@ -105,7 +145,6 @@ func (f *flights) refused(ctx context.Context, key authn.LimitKey, landed int) b
 		}
 		f.mu.Lock()
 	}
-	return flight.landed != landed && ctx.Err() == nil
 }
 
 // end is for who was taken, once it has shown what it was.
@@ -121,7 +160,7 @@ func (f *flights) end(key authn.LimitKey) {
 
 // forget forgets a key that nobody is concerned with. f.mu is held.
 func (f *flights) forget(key authn.LimitKey, flight *flight) {
-	if !flight.mayChange() && flight.waiting == 0 {
+	if flight.under == 0 && len(flight.asking) == 0 && flight.waiting == 0 {
 		delete(f.all, key)
 	}
 }

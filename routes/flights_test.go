@@ -14,10 +14,13 @@ import (
 )
 
 // slow is a store that takes its time, as one does that is asked over a network.
-type slow struct{ authn.MemoryLimits }
+type slow struct {
+	authn.MemoryLimits
+	takes time.Duration
+}
 
 func (s *slow) Take(ctx context.Context, key authn.LimitKey, limit Limit, now time.Time) (time.Duration, error) {
-	time.Sleep(time.Millisecond) // of the test's clock
+	time.Sleep(s.takes) // of the test's clock
 	return s.MemoryLimits.Take(ctx, key, limit, now)
 }
 
@@ -26,7 +29,7 @@ func (s *slow) Take(ctx context.Context, key authn.LimitKey, limit Limit, now ti
 func TestWaitingForWhoIsAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		counts := &counts{all: new(slow), now: time.Now}
+		counts := &counts{all: &slow{takes: time.Millisecond}, now: time.Now}
 		c := counted{key: keyOf("test"), limit: Limit{Burst: 2, Every: time.Hour}}
 		var f flights
 		var under, most, refused atomic.Int64
@@ -77,47 +80,110 @@ func TestWaitingForWhoIsAsking(t *testing.T) {
 	})
 }
 
-// However many are right, one address has so many under way at once, and no more.
-func TestAnAddressHasSoManyUnderWay(t *testing.T) {
+// Nobody waits for those who ask later: they may never end.
+func TestNobodyWaitsForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := mustLimit(t, Limits{LoginAddress: Limit{Burst: 3}, Devices: Devices{Skip: true}})
-		request := func(address string) (*Attempt, error) {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-			t.Cleanup(cancel)
+		store := &slow{takes: 20 * time.Millisecond}
+		counts := &counts{all: store, now: time.Now}
+		c := counted{key: keyOf("test"), limit: Limit{Burst: 1, Every: time.Hour}}
+		var f flights
+		f.take(t.Context(), counts, c)
+		f.end(c.key)
+		var group sync.WaitGroup
+		for range 1000 { // of which two are asking at any time
+			group.Go(func() {
+				began := time.Now()
+				if f.take(t.Context(), counts, c) == 0 {
+					t.Error("taken")
+				}
+				if took := time.Since(began); took > 40*time.Millisecond {
+					t.Errorf("has waited for %v", took)
+				}
+			})
+			time.Sleep(9 * time.Millisecond)
+		}
+		group.Wait()
+	})
+}
+
+func TestSoManyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for what, c := range map[string]counted{
+			"a limit":           {key: keyOf("test"), limit: Limit{Burst: 2, Every: time.Hour}},
+			"so many under way": {key: keyOf("test"), most: 2},
+		} {
+			counts := &counts{now: time.Now}
+			var f flights
+			var refused atomic.Int64
+			var group sync.WaitGroup
+			for range 2 + maxWaiting + 10 {
+				group.Go(func() {
+					if f.take(t.Context(), counts, c) > 0 {
+						refused.Add(1)
+						return
+					}
+					time.Sleep(time.Second)
+					if c.most == 0 {
+						counts.giveBack(t.Context(), c)
+					}
+					f.end(c.key)
+				})
+			}
+			synctest.Wait()
+			if refused.Load() != 10 {
+				t.Errorf("%s: %d were refused at once, want 10", what, refused.Load())
+			}
+			group.Wait()
+			if refused.Load() != 10 || len(f.all) != 0 {
+				t.Errorf("%s: %d were refused in the end, %d keys are left", what, refused.Load(), len(f.all))
+			}
+		}
+	})
+}
+
+// Right as they are, a user has so many log-ins under way at once on known
+// devices, and no more for however long it lasts; and others have theirs.
+func TestAUserHasSoManyUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := mustLimit(t, Limits{})
+		var under, most atomic.Int64
+		logIn := func(user string) error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
 			r := httptest.NewRequestWithContext(ctx, "POST", "/", nil)
-			r.RemoteAddr = address
-			return l.guess(r, "login", "device", rand.Text())
-		}
-		var under []*Attempt
-		for range 3 {
-			a, err := request("192.0.2.1")
+			a, err := l.login(r, user, device{ID: rand.Text(), User: user})
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
-			under = append(under, a)
-		}
-		if _, err := request("192.0.2.1"); err == nil {
-			t.Error("a fourth is under way")
-		} else if wait := authn.AsHTTPError(err).Header.Get("Retry-After"); wait != "1" {
-			t.Errorf("Retry-After: %s", wait)
-		}
-		if a, err := request("192.0.2.2"); err != nil {
-			t.Errorf("another address: %v", err)
-		} else {
+			most.Store(max(most.Load(), under.Add(1)))
+			time.Sleep(4 * time.Second)
+			under.Add(-1)
 			a.Succeed()
+			return nil
 		}
-		under[0].Succeed()
-		under[1].End() // a wrong one
-		for range 2 {
-			a, err := request("192.0.2.1")
-			if err != nil {
-				t.Errorf("after two have landed: %v", err)
-			}
-			defer a.End()
+		var group sync.WaitGroup
+		for range 20 {
+			group.Go(func() {
+				if err := logIn("ann"); err != nil {
+					t.Errorf("%v", err)
+				}
+			})
 		}
-		if _, err := request("192.0.2.1"); err == nil {
-			t.Error("one more than have landed")
+		group.Wait()
+		if most.Load() != maxUnderWay {
+			t.Errorf("%d at once", most.Load())
 		}
-		under[2].TakeBack()
+		for range 40 {
+			group.Go(func() { logIn("ann") })
+		}
+		synctest.Wait()
+		began := time.Now()
+		if err := logIn("bob"); err != nil || time.Since(began) != 4*time.Second {
+			t.Errorf("somebody else: %v after %v", err, time.Since(began))
+		}
+		group.Wait()
+		if len(l.flights.all) != 0 {
+			t.Errorf("%d keys are left", len(l.flights.all))
+		}
 	})
 }

@@ -1,7 +1,6 @@
 package routes
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -18,7 +17,6 @@ import (
 type limiter struct {
 	cfg     Limits
 	counts  counts
-	crowds  counts   // of this process
 	devices *devices // or nil
 	flights flights
 
@@ -30,7 +28,7 @@ func newLimiter(cfg Limits, logger *slog.Logger) (*limiter, error) {
 		return nil, nil
 	}
 	cfg = cfg.withDefaults()
-	l := &limiter{cfg: cfg, counts: counts{all: cfg.Store, now: cfg.Now, logger: logger}, crowds: counts{now: cfg.Now}}
+	l := &limiter{cfg: cfg, counts: counts{all: cfg.Store, now: cfg.Now, logger: logger}}
 	if cfg.Devices.Skip {
 		return l, nil
 	}
@@ -48,9 +46,9 @@ const addressMemory = 30 * 24 * time.Hour
 
 // counted is one of a limit, for somebody.
 type counted struct {
-	key     authn.LimitKey
-	limit   Limit
-	passing bool // counts until it has ended, and then no more
+	key   authn.LimitKey
+	limit Limit
+	most  int // how many are under way at once in this process, and then no limit
 }
 
 // keyOf names what a limit counts. No part but the last may hold a NUL.
@@ -69,25 +67,6 @@ func (l *limiter) addresses(r *http.Request, name string, limit Limit, wide int)
 		list = append(list, counted{key: keyOf(name+".site", site), limit: limit})
 	}
 	return list
-}
-
-// crowd is what guesses count for while they are under way that an address has
-// as many of as it likes, as long as they are right: else the right ones of one
-// would fill the line in which everybody waits for a hash ([authn.LoadShedder]).
-func (l *limiter) crowd(r *http.Request) []counted {
-	list := l.addresses(r, "crowd", Limit{Burst: l.cfg.LoginAddress.Burst, Every: time.Second}, 1)
-	for i := range list {
-		list[i].passing = true
-	}
-	return list
-}
-
-// countsOf is where something counts.
-func (l *limiter) countsOf(c counted) *counts {
-	if c.passing {
-		return &l.crowds
-	}
-	return &l.counts
 }
 
 // Attempt is a guess that has been taken from its limits. It counts unless
@@ -115,7 +94,7 @@ func (l *limiter) begin(r *http.Request, all ...counted) (*Attempt, error) {
 }
 
 func (a *Attempt) take(c counted) error {
-	if wait := a.limiter.flights.take(a.ctx, a.limiter.countsOf(c), c); wait > 0 {
+	if wait := a.limiter.flights.take(a.ctx, &a.limiter.counts, c); wait > 0 {
 		a.TakeBack()
 		if observer := a.limiter.observer; observer != nil {
 			observer.End(a.ctx, authn.Observation{Deed: authn.DeedLimit, Outcome: authn.OutcomeRefused, Name: c.key.Name})
@@ -134,12 +113,10 @@ func (a *Attempt) Succeed() {
 	}
 	none := authn.LimitKey{}
 	for _, c := range a.taken {
-		switch {
-		case c.passing:
-		case c.key == a.lock:
+		if c.key == a.lock {
 			a.limiter.counts.clear(a.ctx, c.key)
-		default:
-			a.limiter.counts.giveBack(a.ctx, c)
+		} else {
+			a.giveBack(c)
 		}
 	}
 	if a.known != none {
@@ -154,11 +131,15 @@ func (a *Attempt) TakeBack() {
 		return
 	}
 	for _, c := range a.taken {
-		if !c.passing {
-			a.limiter.counts.giveBack(a.ctx, c)
-		}
+		a.giveBack(c)
 	}
 	a.End()
+}
+
+func (a *Attempt) giveBack(c counted) {
+	if c.most == 0 {
+		a.limiter.counts.giveBack(a.ctx, c)
+	}
 }
 
 // End lets those go on that wait for the outcome. Call it by defer.
@@ -167,9 +148,6 @@ func (a *Attempt) End() {
 		return
 	}
 	for _, c := range a.taken {
-		if c.passing {
-			a.limiter.crowds.giveBack(a.ctx, c)
-		}
 		a.limiter.flights.end(c.key)
 	}
 	a.taken = nil
@@ -184,6 +162,9 @@ func tooMany(wait time.Duration) error {
 	}
 }
 
+// maxUnderWay is how many log-ins of a user are under way at once on known devices.
+const maxUnderWay = 2
+
 // login takes a log-in. From a device that the account is known on, it counts
 // for that device alone; from an address, for the account there; from anywhere
 // else, for the account, and for whoever else has a name that is counted with it.
@@ -195,7 +176,10 @@ func (l *limiter) login(r *http.Request, name string, from device) (*Attempt, er
 	var a *Attempt
 	var err error
 	if from.known() {
-		a, err = l.guess(r, "login", "device", from.ID)
+		// Else one account with many devices would fill the line in which everybody
+		// waits for a hash ([authn.LoadShedder]).
+		own := counted{key: keyOf("login.user", from.User), most: maxUnderWay}
+		a, err = l.guess(r, "login", "device", from.ID, own)
 	} else if a, err = l.begin(r, l.addresses(r, "login", l.cfg.LoginAddress, 1)...); err == nil {
 		lock := counted{key: keyOf("login.account", accountKey(name)), limit: l.cfg.LoginAccount}
 		if !l.cfg.Devices.SkipAddresses && l.counts.remembered(r.Context(), known) {
@@ -212,7 +196,9 @@ func (l *limiter) login(r *http.Request, name string, from device) (*Attempt, er
 	if err != nil {
 		return nil, err
 	}
-	a.known = l.knownHome(r, name)
+	if !l.cfg.Devices.SkipAddresses {
+		a.known = known
+	}
 	return a, nil
 }
 
@@ -249,23 +235,14 @@ func (l *limiter) home(r *http.Request, name string) (known, failures authn.Limi
 	return keyOf("login.known", address, name), keyOf("login.device", "address", address, name)
 }
 
-// knownHome names that an account has logged in at the request's address; zero
-// where no address is known.
-func (l *limiter) knownHome(r *http.Request, name string) authn.LimitKey {
-	if l.cfg.Devices.SkipAddresses {
-		return authn.LimitKey{}
-	}
-	known, _ := l.home(r, name)
-	return known
-}
-
-// guess takes a guess of who is known already, by something of that kind.
-func (l *limiter) guess(r *http.Request, name, kind, id string) (*Attempt, error) {
+// guess takes a guess of who is known already, by something of that kind, after
+// what comes before.
+func (l *limiter) guess(r *http.Request, name, kind, id string, before ...counted) (*Attempt, error) {
 	if l == nil {
 		return nil, nil
 	}
 	c := counted{key: keyOf(name+".device", kind, id), limit: l.cfg.LoginDevice}
-	a, err := l.begin(r, append(l.crowd(r), c)...)
+	a, err := l.begin(r, append(before, c)...)
 	if err == nil {
 		a.lock = c.key
 	}
@@ -274,14 +251,14 @@ func (l *limiter) guess(r *http.Request, name, kind, id string) (*Attempt, error
 
 // mail takes a request for a mail of a kind, or returns a 429; to be taken back
 // where the mail isn't on its way. Each kind counts by itself: those that send
-// nothing, to who is verified, leave no reset out. So do the odd spellings of an
-// address: one that finds nobody, and has nothing mailed, must use up nothing of
-// who is found by the plain one.
+// nothing, to who is verified, leave no reset out. An account counts as a look-up
+// folds it, for a spelling that finds nobody must use up nothing of an owner's; and
+// what one database folds and another doesn't, apart.
 func (l *limiter) mail(r *http.Request, kind, account string) (*Attempt, error) {
 	if l == nil {
 		return nil, nil
 	}
-	key, spelt := accountKey(account), "plainly"
+	key, spelt := strings.ToLower(spelling(account)), "plainly"
 	if key != spelling(account) {
 		spelt = "oddly"
 	}
@@ -295,6 +272,18 @@ func (l *limiter) change(r *http.Request, userID string) (*Attempt, error) {
 		return nil, nil
 	}
 	return l.begin(r, counted{key: keyOf("mail.user", userID), limit: l.cfg.MailAccount})
+}
+
+// newPassword takes a change of a user's own password, to be taken back where there
+// is none. It voids mailed resets: whoever has the old one, or waits under an
+// address that is somebody else's, mustn't keep them from one by ever newer ones.
+func (l *limiter) newPassword(r *http.Request, userID string) (*Attempt, error) {
+	if l == nil {
+		return nil, nil
+	}
+	limit := l.cfg.MailAccount
+	limit.Most = max(limit.Most, 12*limit.Every)
+	return l.begin(r, counted{key: keyOf("password.user", userID), limit: limit})
 }
 
 // password takes a user's new password, which costs what its policy asks of
@@ -343,9 +332,8 @@ func (f *Factory[U]) Limits() bool { return f.limits != nil }
 
 // Limited returns a handler whose requests are bounded by
 // [Limits.RequestAddress], and those that fail with [authn.ErrInvalidToken] by
-// [Limits.TokenAddress], which is for tokens that nobody guesses (others are for
-// [Factory.Guess]): for routes of a capability beside the factory's, or package
-// routes/pages. Its requests say who sends them ([authn.ClientFrom]). A
+// [Limits.TokenAddress]: for routes of a capability beside the factory's, or
+// package routes/pages. Its requests say who sends them ([authn.ClientFrom]). A
 // reset of a password in it makes the device known. name is the route's.
 func (f *Factory[U]) Limited(name string, h Handler) Handler {
 	if f.limits == nil {
@@ -360,19 +348,42 @@ func (f *Factory[U]) Limited(name string, h Handler) Handler {
 	}
 }
 
-// failing bounds how often tokens are invalid, by the address: then a wrong one is
-// a 429. A right one passes whatever others do at its address, as it can't be
-// guessed.
+// failing bounds how often tokens are invalid, by the address.
 func (f *Factory[U]) failing(name string, h Handler) Handler {
 	if f.limits == nil {
 		return h
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
-		err := h(w, r)
-		if !errors.Is(err, authn.ErrInvalidToken) {
+		attempt, err := f.limits.begin(r, f.limits.tokens(r, name)...)
+		if err != nil {
 			return err
 		}
-		limited := f.limits.request(r, f.limits.addresses(r, name+".token", f.limits.cfg.TokenAddress, 4)...)
-		return cmp.Or(limited, err)
+		defer attempt.End()
+		if err = h(w, r); !errors.Is(err, authn.ErrInvalidToken) {
+			attempt.TakeBack()
+		}
+		return err
 	}
+}
+
+// failingLate bounds them where a right one passes whatever others do at its
+// address, say a program that goes on with a token of yesterday: it can't be
+// guessed, and a wrong one leaves no event behind.
+func (f *Factory[U]) failingLate(name string, h Handler) Handler {
+	if f.limits == nil {
+		return h
+	}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := h(w, r)
+		if errors.Is(err, authn.ErrInvalidToken) {
+			if limited := f.limits.request(r, f.limits.tokens(r, name)...); limited != nil {
+				return limited
+			}
+		}
+		return err
+	}
+}
+
+func (l *limiter) tokens(r *http.Request, name string) []counted {
+	return l.addresses(r, name+".token", l.cfg.TokenAddress, 4)
 }

@@ -41,12 +41,11 @@ type Limits struct {
 	// one more each 15 minutes (Most), until the password is reset.
 	LoginDevice Limit
 	// LoginAddress bounds the failed log-ins from one address, but for those of
-	// known devices; and how many log-ins from there are under way at once in this
-	// process, known devices apart from others. Defaults to 20, and one more each
-	// 30 seconds.
+	// known devices. Defaults to 20, and one more each 30 seconds.
 	LoginAddress Limit
 	// MailAccount bounds the mails to one account, those that verify and those
-	// that reset by themselves, and how often a user changes their own address.
+	// that reset by themselves, and how often a user changes their own address, and
+	// their own password: that after delays that double up to twelve times Every.
 	// Defaults to 3, and one more each 5 minutes.
 	MailAccount Limit
 	// MailAddress bounds the requests for mails from one address. Defaults to
@@ -56,8 +55,8 @@ type Limits struct {
 	// and one more each 20 seconds.
 	RegisterAddress Limit
 	// TokenAddress bounds what fails from one address at each of the routes that
-	// take a mailed or a refresh token: beyond it a wrong one is a 429, and a right
-	// one passes. Defaults to 30, and one more each 10 seconds.
+	// take a mailed or a refresh token; a refresh token that is right passes beyond
+	// it, too. Defaults to 30, and one more each 10 seconds.
 	TokenAddress Limit
 	// RequestAddress bounds the requests from one address at each of the routes
 	// that only cost something: revocation, new passwords, by a reset and by who

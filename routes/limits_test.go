@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+	"gorm.io/gorm"
+
 	"github.com/echo-users/echo-users/authn"
 	"github.com/echo-users/echo-users/authn/authntest"
 	"github.com/echo-users/echo-users/authn/linked"
@@ -517,20 +520,45 @@ func TestMailsToVerifyTakeNoReset(t *testing.T) {
 // A spelling that finds nobody has nothing mailed, and uses up nothing of the
 // owner's: else whoever asks by it keeps them from a reset.
 func TestOddSpellingsTakeNoMails(t *testing.T) {
-	s := newLimitSite(t, routes.Limits{})
-	s.register("victim1@example.com")
-	odd := []string{"ｖｉｃｔｉｍ１@example.com", "vıctim1@example.com", "vİctim1@example.com", "ⅴictim1@example.com", "viⓒtim1@example.com"}
-	for _, path := range []string{"/auth/forgot-password", "/auth/request-verify-token"} {
-		for i, email := range odd {
-			for n := range 3 {
-				s.do(http.MethodPost, path, fmt.Sprintf(`{"email":%q}`, email), "Content-Type", "application/json", "X-Test-Address", address(10*i+n))
+	long := strings.Repeat("각", 20) + "@" + strings.Repeat("각", 20) + ".example"
+	each(t, func(t *testing.T, db *gorm.DB) {
+		s := newMailSite(t, db, testdb.Secrets{}, routes.Limits{ClientAddress: byHeader})
+		for owner, odd := range map[string][]string{
+			"victim1@example.com":         {"ｖｉｃｔｉｍ１@example.com", "vıctim1@example.com", "v\u0130ctim1@example.com", "ⅴictim1@example.com", "viⓒtim1@example.com"},
+			"γιώργος@example.gr":          {"ΓΙΏΡΓΟΣ@example.gr", "γιώργος@ｅxample.gr", "γιώργοσ@example.gr"},
+			"ışık@example.com":            {"IŞIK@example.com", "ışık@exampⅼe.com"},
+			"Émile@example.com":           {"Émilｅ@example.com", "émilｅ@example.com"},
+			"josé@example.com":            {"josＥ\u0301@example.com", "ｊosé@example.com"},
+			long:                          {norm.NFD.String(strings.Repeat("각", 60)) + long},
+			"plain.name@beispiel.example": {"plain.name@beiſpiel.example"},
+		} {
+			s.register(owner)
+			for _, path := range []string{"/auth/forgot-password", "/auth/request-verify-token"} {
+				for i, email := range odd {
+					for n := range 4 {
+						s.do(http.MethodPost, path, fmt.Sprintf(`{"email":%q}`, email), "Content-Type", "application/json", "X-Test-Address", address(10*i+n+100*len(owner)))
+					}
+				}
+				s.clock.Advance(time.Second)
+				got := s.do(http.MethodPost, path, fmt.Sprintf(`{"email":%q}`, owner), "Content-Type", "application/json", "X-Test-Address", "192.0.2."+fmt.Sprint(len(owner)))
+				kind := map[string]string{"/auth/request-verify-token": "request-verify", "/auth/forgot-password": "forgot-password"}[path]
+				if got.status != http.StatusAccepted && len(s.mailed(kind, owner)) == 0 {
+					t.Errorf("%s: %d and no mail for %s", path, got.status, owner)
+				}
 			}
 		}
-		last := s.do(http.MethodPost, path, fmt.Sprintf(`{"email":%q}`, odd[0]), "Content-Type", "application/json", "X-Test-Address", address(100))
-		s.has("control: they are counted, together", last, 429, "")
-		if s.ask(path, "victim1@example.com") == "" {
-			t.Errorf("%s: no mail for the owner", path)
-		}
+	})
+}
+
+// The letters of a long address may be typed in parts: it is found, and mailed to.
+func TestALongAddressInParts(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	long := strings.Repeat("각", 20)
+	long += "@" + long + "." + long + ".example"
+	s.register(long)
+	s.do(http.MethodPost, "/auth/forgot-password", fmt.Sprintf(`{"email":%q}`, norm.NFD.String(long)), "Content-Type", "application/json")
+	if n := len(s.mailed("forgot-password", long)); n != 1 {
+		t.Errorf("%d mails", n)
 	}
 }
 
@@ -694,19 +722,105 @@ func TestTokensThatAreRightCountForNothing(t *testing.T) {
 	}
 }
 
-// Who has a token isn't kept from using it by others at the same address who
-// have none.
-func TestTokensThatAreRightPass(t *testing.T) {
+// Who has a refresh token isn't kept from using it by others at the same address
+// who have none.
+func TestARightRefreshPasses(t *testing.T) {
+	cookie, err := backends.NewCookie(backends.CookieConfig{Name: "session", InsecureHTTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := backends.WithSessions(backends.New("web", cookie, new(authntest.Tokens)), new(authntest.MemorySessions), backends.SessionConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveSite(t, testdb.SQLite(t), authn.Config{}, routes.Config[*userdb.User]{}, b)
+	s.register("ann@example.com")
+	in := s.do(http.MethodPost, "/auth/web/login", "username=ann%40example.com&password=secret", "Content-Type", "application/x-www-form-urlencoded")
+	var refresh string
+	for _, line := range in.header["Set-Cookie"] {
+		if strings.HasPrefix(line, "session_refresh=") {
+			refresh, _, _ = strings.Cut(line, ";")
+		}
+	}
+	for i := range 40 {
+		if got, want := s.do(http.MethodPost, "/auth/web/refresh", "", "Cookie", "session_refresh=wrong").status, map[bool]int{true: 401, false: 429}[i < 30]; got != want {
+			t.Errorf("the %d. wrong one: %d, want %d", i+1, got, want)
+		}
+	}
+	if got := s.do(http.MethodPost, "/auth/web/refresh", "", "Cookie", refresh); got.status != http.StatusNoContent {
+		t.Errorf("a right one: %v", got)
+	}
+}
+
+// What is tried too often leaves no row for each.
+func TestTokensBeyondTheLimitLeaveNoEvents(t *testing.T) {
+	s := newEventSite(t, testdb.SQLite(t), routes.Limits{})
+	for range 100 {
+		s.call("POST", "/auth/verify", `{"token":"nonsense"}`, "")
+		s.call("POST", "/auth/reset-password", `{"token":"nonsense","password":"secret"}`, "")
+	}
+	if err := s.users.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.heard); n != 60 {
+		t.Errorf("%d events, want 60", n)
+	}
+}
+
+// Who has the old password, or waits under somebody's address, can't keep them
+// from a reset by ever newer ones; and what was refused counts for nothing.
+func TestNewPasswordsAreLimited(t *testing.T) {
 	s := newLimitSite(t, routes.Limits{})
 	s.register("ann@example.com")
-	verify, reset := s.ask("/auth/request-verify-token", "ann@example.com"), s.ask("/auth/forgot-password", "ann@example.com")
-	for i := range 40 {
-		want := map[bool]int{true: 400, false: 429}[i < 30]
-		s.has("nonsense", s.verify("nonsense"), want, "")
-		s.has("nonsense", s.reset("nonsense", "another"), want, "")
+	token := s.login("jwt", "ann@example.com", "secret")
+	change := func(password string) reply {
+		got := s.do(http.MethodPatch, "/users/me", fmt.Sprintf(`{"password":%q}`, password), "Content-Type", "application/json", "Authorization", "Bearer "+token)
+		if got.status == http.StatusOK {
+			token = s.login("jwt", "ann@example.com", password)
+		}
+		return got
 	}
-	s.has("a right one", s.verify(verify), 200, "")
-	s.has("a right one", s.reset(reset, "another"), 200, "")
+	for range 5 {
+		s.has("a short one", change("s"), 400, "UPDATE_USER_INVALID_PASSWORD")
+	}
+	for i := range 3 {
+		s.has("a new one", change(fmt.Sprintf("secret%d", i)), 200, "")
+	}
+	s.has("one too many", change("secret3"), 429, "")
+	s.clock.Advance(5 * time.Minute)
+	token = s.login("jwt", "ann@example.com", "secret2")
+	s.has("later", change("secret4"), 200, "")
+	s.clock.Advance(5 * time.Minute)
+	token = s.login("jwt", "ann@example.com", "secret4")
+	s.has("the delay grows", change("secret5"), 429, "")
+	if got := s.reset(s.ask("/auth/forgot-password", "ann@example.com"), "mine again"); got.status != http.StatusOK {
+		t.Errorf("a reset: %v", got)
+	}
+}
+
+// A device goes on being known when its user has a new password there; another
+// one doesn't become so.
+func TestANewPasswordKeepsTheDevice(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	in := s.loginFrom("192.0.2.1", "ann@example.com", "secret")
+	device, token := in.device(), s.login("jwt", "ann@example.com", "secret")
+	change := func(password string, headers ...string) reply {
+		return s.do(http.MethodPatch, "/users/me", fmt.Sprintf(`{"password":%q}`, password), append(headers, "Content-Type", "application/json", "Authorization", "Bearer "+token)...)
+	}
+	got := change("another", "Cookie", device)
+	if got.status != http.StatusOK || got.device() == "" {
+		t.Fatal(got)
+	}
+	s.lock("ann@example.com")
+	s.has("the device", s.loginFrom("192.0.2.9", "ann@example.com", "another", "Cookie", got.device()), 200, "access_token")
+	token = s.login("jwt", "ann@example.com", "another")
+	for what, headers := range map[string][]string{"none": nil, "one of before the password": {"Cookie", device}} {
+		if got := change("yet another", headers...); got.status != http.StatusOK || got.device() != "" {
+			t.Errorf("%s: %v", what, got)
+		}
+		token = s.login("jwt", "ann@example.com", "yet another")
+	}
 }
 
 // failing is a store that is away while it is told so.

@@ -157,6 +157,7 @@ func TestALogInByOtherMeans(t *testing.T) {
 	if got := in("begun by another site", "192.0.2.4", 1, "Sec-Fetch-Site", "cross-site"); got != "" {
 		t.Errorf("another site made a device known: %s", got)
 	}
+	in("elsewhere still, after that", "192.0.2.4", 1)
 	s.lock("ann@example.com")
 	s.has("a known address", s.loginFrom("192.0.2.2", "ann@example.com", "secret"), http.StatusOK, "access_token")
 	s.has("the known device", s.loginFrom("192.0.2.9", "ann@example.com", "secret", "Cookie", device), http.StatusOK, "access_token")

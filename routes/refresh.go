@@ -37,7 +37,7 @@ func (f *Factory[U]) refresh(backend string, door authn.RefreshBackend, op Opera
 	}
 	op.Limited = f.limits != nil
 	name := "auth:" + backend + ".refresh"
-	return Route{http.MethodPost, "/refresh", name, f.limited(f.failing(name, handler)), &op}
+	return Route{http.MethodPost, "/refresh", name, f.limited(f.failingLate(name, handler)), &op}
 }
 
 // revoke returns POST /revoke (RFC 7009), where the backend can end tokens:

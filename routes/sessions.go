@@ -132,6 +132,11 @@ func (f *Factory[U]) signOutElsewhere(w http.ResponseWriter, r *http.Request, u 
 	if err != nil {
 		return err
 	}
+	if f.comesFromKnown(r, u) {
+		if now, err := f.users.Get(r.Context(), u.AuthID()); err == nil {
+			res.AddCookie(f.deviceCookie(r, now))
+		}
+	}
 	return res.Write(w)
 }
 

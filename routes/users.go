@@ -152,30 +152,43 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 	if len(faults) > 0 {
 		return faults.httpError()
 	}
-	var change *Attempt // of the address
+	var address, password *Attempt
+	fromKnown := false
 	if !privileged {
 		if up.Password != nil {
 			if err := f.limits.password(r); err != nil {
 				return err
 			}
+			if password, err = f.limits.newPassword(r, id); err != nil {
+				return err
+			}
+			defer password.End()
+			fromKnown = f.comesFromKnown(r, by)
 		}
 		if err := f.reauthenticate(r, by, up, current); err != nil {
+			password.TakeBack()
 			return err
 		}
 		if changesEmail(by, up) {
-			if change, err = f.limits.change(r, id); err != nil {
+			if address, err = f.limits.change(r, id); err != nil {
+				password.TakeBack()
 				return err
 			}
-			defer change.End()
+			defer address.End()
 		}
 	}
 	u, err := f.users.Update(r.Context(), id, up)
 	var weak *authn.PasswordError
 	if errors.As(err, &weak) || errors.Is(err, authn.ErrUnavailable) {
-		change.TakeBack()
+		address.TakeBack()
 	}
 	if err != nil {
+		password.TakeBack()
 		return writeError(err, "UPDATE_USER_EMAIL_ALREADY_EXISTS", "UPDATE_USER_INVALID_PASSWORD")
 	}
-	return f.answer(w, http.StatusOK, u)
+	res := f.UserAnswer(http.StatusOK, u)
+	if fromKnown {
+		res.AddCookie(f.deviceCookie(r, u))
+	}
+	return res.Write(w)
 }
