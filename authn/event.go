@@ -34,11 +34,19 @@ type Event struct {
 	Backend   string
 	SessionID string
 	Methods   []string
-	// Provider is whose account was linked or unlinked, or was shown by an inactive
-	// user.
+	// Provider is whose account was linked or unlinked, or was shown to log in
+	// ([WithProvider]).
 	Provider string
 	// Client is where the request came from ([WithClient]). It proves nothing.
 	Client Client
+}
+
+type providerKey struct{}
+
+// WithProvider says at which provider the account is that somebody shows, for the
+// events of a log-in that follows.
+func WithProvider(ctx context.Context, provider string) context.Context {
+	return context.WithValue(ctx, providerKey{}, provider)
 }
 
 // EventKind says what happened. An application may have kinds of its own

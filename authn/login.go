@@ -112,6 +112,7 @@ func (m *Users[U]) upgradeHash(ctx context.Context, u U, password string) error 
 func (m *Users[U]) Login(ctx context.Context, backend string, u U, methods ...string) (*Response, error) {
 	res, err := m.login(ctx, backend, u, methods)
 	e := Event{Kind: EventLogin, UserID: u.AuthID(), Backend: backend, Methods: methods}
+	e.Provider, _ = ctx.Value(providerKey{}).(string)
 	switch {
 	case err == nil:
 		e.SessionID = res.SessionID

@@ -48,11 +48,11 @@ func TestEventsOfLinkedAccounts(t *testing.T) {
 	}
 	b := s.browser()
 	token(t, b.signIn("/auth/op/authorize"))
-	if got := told(); got != "registered, linked  op, login jwt" {
+	if got := told(); got != "registered, linked  op, login jwt op" {
 		t.Errorf("signing up: %s", got)
 	}
 	s.wants("again", b.signIn("/auth/op/authorize"), 200, "access_token")
-	if got := told(); got != "login jwt" {
+	if got := told(); got != "login jwt op" {
 		t.Errorf("signing in: %s", got)
 	}
 	setActive := func(active bool) {
@@ -105,7 +105,7 @@ func TestEventsOfLinkedAccounts(t *testing.T) {
 	p.claims["sub"], p.claims["email"] = "bob", "bob@example.com"
 	told()
 	s.wants("claiming", s.browser().signIn("/auth/op/authorize"), 200, "access_token")
-	if got := told(); got != "claimed, linked  op, login jwt" {
+	if got := told(); got != "claimed, linked  op, login jwt op" {
 		t.Errorf("claiming: %s", got)
 	}
 

@@ -294,7 +294,7 @@ func (o *OAuth[U]) logIn(r *http.Request, s *source) (*authn.Response, error) {
 	if err != nil {
 		return goOn(st, nil, err)
 	}
-	res, err := o.users.Login(r.Context(), st.Backend, u, MethodFederated)
+	res, err := o.users.Login(authn.WithProvider(r.Context(), s.Name), st.Backend, u, MethodFederated)
 	if err == nil {
 		res.AddCookie(o.factory.LoggedIn(st.beganWith(r), u))
 	}
