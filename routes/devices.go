@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -130,13 +131,11 @@ func deviceOf(userID string, all []device) device {
 	return device{}
 }
 
-// issue makes the cookie of a device where this user has logged in. It goes on
-// being the one that it was for them, and for the last others.
-func (d *devices) issue(u authn.User, was []device) *http.Cookie {
-	made := device{ID: rand.Text(), User: u.AuthID(), Generation: u.AuthAccount().Generation, Since: d.now().Unix()}
-	if own := deviceOf(made.User, was); own.known() && own.Generation == made.Generation {
-		made.ID = own.ID // else it is known no more, and has no failures to hide
-	}
+// issue makes the cookie of a device where this user is known from now on, beside
+// the last others who were. Its id is a new one unless it goes on being one that it
+// was for them: then it has the failures of that.
+func (d *devices) issue(u authn.User, id string, was []device) *http.Cookie {
+	made := device{ID: cmp.Or(id, rand.Text()), User: u.AuthID(), Generation: u.AuthAccount().Generation, Since: d.now().Unix()}
 	value := d.seal(made)
 	for _, other := range was {
 		if other.User == made.User || strings.Count(value, between) == maxDevices-1 {
@@ -189,7 +188,7 @@ func (l *limiter) isNewDevice(r *http.Request, userID string) bool {
 	first := !l.counts.remembered(ctx, seen)
 	l.counts.remember(ctx, seen, l.devices.cfg.Lifetime)
 	// The cookie of before a new password shows the device as well.
-	known := deviceOf(userID, l.devices.read(r)).known()
+	known := l.knownOf(r, userID).known()
 	if !l.cfg.Devices.SkipAddresses {
 		home, _ := networks(l.cfg.clientAddress(r))
 		here := keyOf("notice.here", home, userID)
@@ -213,18 +212,40 @@ func (f *Factory[U]) tellOfDevice(r *http.Request, u U) {
 }
 
 // isForeign reports whether another site had the browser send a request: one that
-// has it log in with accounts of its own, or without asking, must make nothing
-// known, nor have forgotten who is.
+// has it log in with accounts of its own must have nobody forgotten who is known
+// there, and one that begins a log-in for which nobody is asked make nothing known.
 func isForeign(r *http.Request) bool {
 	return slices.Contains(r.Header["Sec-Fetch-Site"], "cross-site")
 }
 
-// deviceCookie is the cookie of a known device, or nil.
+// deviceCookie is the cookie of the device where a user has logged in, or nil.
 func (f *Factory[U]) deviceCookie(r *http.Request, u U) *http.Cookie {
 	if f.limits == nil || f.limits.devices == nil || isForeign(r) {
 		return nil
 	}
-	return f.limits.devices.issue(u, f.limits.devices.read(r))
+	own, id := f.limits.knownOf(r, u.AuthID()), ""
+	if own.Generation == u.AuthAccount().Generation {
+		id = own.ID // else it is known no more
+	}
+	return f.limits.devices.issue(u, id, f.limits.devices.read(r))
+}
+
+// sameDevice is the cookie of the device of before, for a user whose generation
+// they have just raised on it themselves; nil where it wasn't known.
+func (f *Factory[U]) sameDevice(r *http.Request, before device, after U) *http.Cookie {
+	if !before.known() || isForeign(r) {
+		return nil
+	}
+	return f.limits.devices.issue(after, before.ID, f.limits.devices.read(r))
+}
+
+// knownOf is the device that a request comes from, of a user, or an unknown one.
+// Its generation may have gone by.
+func (l *limiter) knownOf(r *http.Request, userID string) device {
+	if l == nil {
+		return device{}
+	}
+	return deviceOf(userID, l.devices.read(r))
 }
 
 // LoggedIn is for a log-in by something else than [Factory.PasswordLogin], such
@@ -246,15 +267,14 @@ func (f *Factory[U]) LoggedIn(r *http.Request, u U) *http.Cookie {
 	return f.deviceCookie(r, u)
 }
 
-// comesFromKnown reports whether a request comes from a device that the user is
-// known on: it goes on being so after they have a new password or have signed out
-// elsewhere.
-func (f *Factory[U]) comesFromKnown(r *http.Request, u U) bool {
-	if f.limits == nil {
-		return false
+// deviceBefore is the device of a request, if the user is known on it now: it goes
+// on being so after they have a new password or have signed out elsewhere.
+func (f *Factory[U]) deviceBefore(r *http.Request, u U) device {
+	own := f.limits.knownOf(r, u.AuthID())
+	if own.Generation != u.AuthAccount().Generation {
+		return device{}
 	}
-	own := deviceOf(u.AuthID(), f.limits.devices.read(r))
-	return own.known() && own.Generation == u.AuthAccount().Generation
+	return own
 }
 
 type knowKey struct{}
@@ -279,7 +299,7 @@ func (f *Factory[U]) knowing(h Handler) Handler {
 // unlock ends what had locked an account whose password was reset, wherever that
 // was done.
 func (f *Factory[U]) unlock(ctx context.Context, u U) {
-	f.limits.unlock(ctx, u.AuthAccount().Email)
+	f.limits.unlock(ctx, u.AuthAccount().Email, u.AuthID())
 	if know, ok := ctx.Value(knowKey{}).(func(U)); ok {
 		know(u)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/echo-users/echo-users/authn"
+	"github.com/echo-users/echo-users/authn/linked"
 )
 
 // slow is a store that takes its time, as one does that is asked over a network.
@@ -185,5 +186,41 @@ func TestAUserHasSoManyUnderWay(t *testing.T) {
 		if len(l.flights.all) != 0 {
 			t.Errorf("%d keys are left", len(l.flights.all))
 		}
+	})
+}
+
+// A device that is locked takes no place from the user's others.
+func TestALockedDeviceTakesNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, err := linked.NewKeys([]byte("0123456789abcdef0123456789abcdef"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := mustLimit(t, Limits{LoginDevice: Limit{Burst: 1, Every: time.Hour}, Store: &slow{takes: time.Millisecond}, Devices: Devices{Keys: keys}})
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/", nil)
+		locked := device{ID: rand.Text(), User: "ann"}
+		wrong, err := l.login(r, "ann", locked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong.End()
+		var group sync.WaitGroup
+		for range 200 {
+			group.Go(func() {
+				for range 20 {
+					if _, err := l.login(r, "ann", locked); err == nil {
+						t.Error("the locked device got in")
+					}
+				}
+			})
+		}
+		for range 20 {
+			a, err := l.login(r, "ann", device{ID: rand.Text(), User: "ann"})
+			if err != nil {
+				t.Errorf("another device: %v", err)
+			}
+			a.Succeed()
+		}
+		group.Wait()
 	})
 }

@@ -202,8 +202,9 @@ func (l *limiter) login(r *http.Request, name string, from device) (*Attempt, er
 	return a, nil
 }
 
-// unlock ends what had locked an account.
-func (l *limiter) unlock(ctx context.Context, name string) {
+// unlock ends what had locked an account, and what others have done with it.
+func (l *limiter) unlock(ctx context.Context, name, userID string) {
+	l.counts.clear(ctx, keyOf("password.user", userID))
 	l.counts.clear(ctx, keyOf("login.account", accountKey(name)))
 	l.counts.clear(ctx, l.homes(name).key)
 }
@@ -235,14 +236,13 @@ func (l *limiter) home(r *http.Request, name string) (known, failures authn.Limi
 	return keyOf("login.known", address, name), keyOf("login.device", "address", address, name)
 }
 
-// guess takes a guess of who is known already, by something of that kind, after
-// what comes before.
-func (l *limiter) guess(r *http.Request, name, kind, id string, before ...counted) (*Attempt, error) {
+// guess takes a guess of who is known already, by something of that kind, and more.
+func (l *limiter) guess(r *http.Request, name, kind, id string, more ...counted) (*Attempt, error) {
 	if l == nil {
 		return nil, nil
 	}
 	c := counted{key: keyOf(name+".device", kind, id), limit: l.cfg.LoginDevice}
-	a, err := l.begin(r, append(before, c)...)
+	a, err := l.begin(r, append([]counted{c}, more...)...)
 	if err == nil {
 		a.lock = c.key
 	}
@@ -251,18 +251,17 @@ func (l *limiter) guess(r *http.Request, name, kind, id string, before ...counte
 
 // mail takes a request for a mail of a kind, or returns a 429; to be taken back
 // where the mail isn't on its way. Each kind counts by itself: those that send
-// nothing, to who is verified, leave no reset out. An account counts as a look-up
-// folds it, for a spelling that finds nobody must use up nothing of an owner's; and
-// what one database folds and another doesn't, apart.
+// nothing, to who is verified, leave no reset out. So does each spelling that not
+// every look-up takes for one: what finds nobody uses up nothing of an owner's.
 func (l *limiter) mail(r *http.Request, kind, account string) (*Attempt, error) {
 	if l == nil {
 		return nil, nil
 	}
-	key, spelt := strings.ToLower(spelling(account)), "plainly"
-	if key != spelling(account) {
-		spelt = "oddly"
+	account = spelling(account)
+	if at := strings.LastIndexByte(account, '@'); at >= 0 {
+		account = account[:at] + strings.ToLower(account[at:])
 	}
-	return l.begin(r, append(l.addresses(r, "mail", l.cfg.MailAddress, 4), counted{key: keyOf("mail.account", kind, spelt, key), limit: l.cfg.MailAccount})...)
+	return l.begin(r, append(l.addresses(r, "mail", l.cfg.MailAddress, 4), counted{key: keyOf("mail.account", kind, account), limit: l.cfg.MailAccount})...)
 }
 
 // change takes a change of a user's own address, which has mails sent or tells

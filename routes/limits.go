@@ -93,7 +93,7 @@ type Limit = authn.Limit
 // locked elsewhere. It is sealed, bound to the user and the
 // generation of their credentials, and opens nothing by itself. The last four
 // people who logged in with a browser are known in it; a log-in that another
-// site began makes nobody known.
+// site began sets none.
 type Devices struct {
 	// Skip sets no cookie, and reads none.
 	Skip bool

@@ -2,6 +2,7 @@ package routes_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -527,7 +528,8 @@ func TestOddSpellingsTakeNoMails(t *testing.T) {
 			"victim1@example.com":         {"ｖｉｃｔｉｍ１@example.com", "vıctim1@example.com", "v\u0130ctim1@example.com", "ⅴictim1@example.com", "viⓒtim1@example.com"},
 			"γιώργος@example.gr":          {"ΓΙΏΡΓΟΣ@example.gr", "γιώργος@ｅxample.gr", "γιώργοσ@example.gr"},
 			"ışık@example.com":            {"IŞIK@example.com", "ışık@exampⅼe.com"},
-			"Émile@example.com":           {"Émilｅ@example.com", "émilｅ@example.com"},
+			"ÉRICÀ@example.com":           {"Éricà@example.com", "éricà@example.com"},
+			"Émile@example.com":           {"Émilｅ@example.com", "émilｅ@example.com", "Ém\u0130le@example.com"},
 			"josé@example.com":            {"josＥ\u0301@example.com", "ｊosé@example.com"},
 			long:                          {norm.NFD.String(strings.Repeat("각", 60)) + long},
 			"plain.name@beispiel.example": {"plain.name@beiſpiel.example"},
@@ -796,6 +798,8 @@ func TestNewPasswordsAreLimited(t *testing.T) {
 	if got := s.reset(s.ask("/auth/forgot-password", "ann@example.com"), "mine again"); got.status != http.StatusOK {
 		t.Errorf("a reset: %v", got)
 	}
+	token = s.login("jwt", "ann@example.com", "mine again")
+	s.has("what others have changed is forgotten", change("and another"), 200, "")
 }
 
 // A device goes on being known when its user has a new password there; another
@@ -820,6 +824,34 @@ func TestANewPasswordKeepsTheDevice(t *testing.T) {
 			t.Errorf("%s: %v", what, got)
 		}
 		token = s.login("jwt", "ann@example.com", "yet another")
+	}
+}
+
+// A device that goes on being known has the failures of before: who has it and a
+// session, and no password, gets no more guesses by signing out elsewhere.
+func TestSigningOutElsewhereForgetsNoGuesses(t *testing.T) {
+	s := newLimitSite(t, routes.Limits{})
+	s.register("ann@example.com")
+	device, token := s.loginFrom("192.0.2.1", "ann@example.com", "secret").device(), s.login("jwt", "ann@example.com", "secret")
+	before := s.hasher.checks.Load()
+	for range 5 {
+		for range 5 {
+			s.loginFrom("192.0.2.1", "ann@example.com", "wrong", "Cookie", device)
+		}
+		got := s.do(http.MethodDelete, "/auth/sessions", "", "Cookie", device, "Authorization", "Bearer "+token)
+		if got.status != http.StatusOK || got.device() == "" || got.device() == device {
+			t.Fatal(got)
+		}
+		var answer struct {
+			Token string `json:"access_token"`
+		}
+		if err := json.Unmarshal([]byte(got.body), &answer); err != nil {
+			t.Fatal(err)
+		}
+		device, token = got.device(), answer.Token
+	}
+	if n := s.hasher.checks.Load() - before; n != 10 {
+		t.Errorf("%d guesses were looked at, want 10", n)
 	}
 }
 

@@ -132,9 +132,10 @@ func (f *Factory[U]) signOutElsewhere(w http.ResponseWriter, r *http.Request, u 
 	if err != nil {
 		return err
 	}
-	if f.comesFromKnown(r, u) {
-		if now, err := f.users.Get(r.Context(), u.AuthID()); err == nil {
-			res.AddCookie(f.deviceCookie(r, now))
+	if from := f.deviceBefore(r, u); from.known() {
+		// A reset that came between has made the device unknown.
+		if now, err := f.users.Get(r.Context(), u.AuthID()); err == nil && now.AuthAccount().Generation == from.Generation+1 {
+			res.AddCookie(f.sameDevice(r, from, now))
 		}
 	}
 	return res.Write(w)

@@ -153,7 +153,7 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 		return faults.httpError()
 	}
 	var address, password *Attempt
-	fromKnown := false
+	var from device
 	if !privileged {
 		if up.Password != nil {
 			if err := f.limits.password(r); err != nil {
@@ -163,7 +163,7 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 				return err
 			}
 			defer password.End()
-			fromKnown = f.comesFromKnown(r, by)
+			from = f.deviceBefore(r, by)
 		}
 		if err := f.reauthenticate(r, by, up, current); err != nil {
 			password.TakeBack()
@@ -187,8 +187,6 @@ func (f *Factory[U]) patch(w http.ResponseWriter, r *http.Request, by U, id stri
 		return writeError(err, "UPDATE_USER_EMAIL_ALREADY_EXISTS", "UPDATE_USER_INVALID_PASSWORD")
 	}
 	res := f.UserAnswer(http.StatusOK, u)
-	if fromKnown {
-		res.AddCookie(f.deviceCookie(r, u))
-	}
+	res.AddCookie(f.sameDevice(r, from, u))
 	return res.Write(w)
 }
