@@ -205,15 +205,18 @@ func TestALockedDeviceTakesNoPlace(t *testing.T) {
 		}
 		wrong.End()
 		var group sync.WaitGroup
+		var done atomic.Bool
 		for range 200 {
 			group.Go(func() {
-				for range 20 {
+				for !done.Load() {
 					if _, err := l.login(r, "ann", locked); err == nil {
 						t.Error("the locked device got in")
 					}
+					time.Sleep(time.Millisecond)
 				}
 			})
 		}
+		time.Sleep(10 * time.Millisecond)
 		for range 20 {
 			a, err := l.login(r, "ann", device{ID: rand.Text(), User: "ann"})
 			if err != nil {
@@ -221,6 +224,7 @@ func TestALockedDeviceTakesNoPlace(t *testing.T) {
 			}
 			a.Succeed()
 		}
+		done.Store(true)
 		group.Wait()
 	})
 }
