@@ -21,8 +21,8 @@ type Mailed struct {
 	// PasswordDigest a digest of its password hash, short enough for a URL. The token
 	// dies when both have changed, as they do with a new password: signing out
 	// changes the one alone, so that whoever has a credential of somebody's keeps
-	// them from no reset by it; an upgrade of the hash the other. A verify token has
-	// neither.
+	// them from no reset by it; an upgrade of the hash the other. It dies, too, when
+	// the account was switched off and on. A verify token has neither.
 	Generation     int64
 	PasswordDigest string
 	// PasswordFingerprint is a password hash of the account's password hash,
@@ -148,7 +148,7 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (r
 	}
 	if mailed.PasswordFingerprint == "" {
 		same := subtle.ConstantTimeCompare([]byte(passwordDigest(before.HashedPassword)), []byte(mailed.PasswordDigest)) == 1
-		if !same && before.Generation != mailed.Generation || before.Email != mailed.Email {
+		if outlived(mailed.Generation, before.Generation, same) || before.Email != mailed.Email {
 			return none, ErrInvalidToken
 		}
 	} else {
@@ -176,8 +176,9 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (r
 	u, err = m.updateAndTell(ctx, u.AuthID(), func(u U) (Changed, error) {
 		account := u.AuthAccount()
 		refused = nil
-		changed := account.HashedPassword != before.HashedPassword && (account.Generation != before.Generation || mailed.PasswordFingerprint != "")
-		if !account.IsActive || changed || account.Email != before.Email {
+		same := account.HashedPassword == before.HashedPassword
+		if !account.IsActive || account.Email != before.Email ||
+			outlived(before.Generation, account.Generation, same) || mailed.PasswordFingerprint != "" && !same {
 			refused = ErrInvalidToken // spent meanwhile
 			return Changed{}, refused
 		}
@@ -192,6 +193,16 @@ func (m *Users[U]) ResetPassword(ctx context.Context, token, password string) (r
 	m.Record(ctx, Event{Kind: EventPasswordReset, UserID: u.AuthID()})
 	m.afterResetPassword(ctx, u)
 	return u, nil
+}
+
+// activation is what switching an account on again raises its generation by: more
+// than signing out ever does, for a mailed reset survives that and not this.
+const activation = 1 << 32
+
+// outlived reports whether a reset of one generation is void in another, where the
+// password's hash is the same or isn't.
+func outlived(was, is int64, sameHash bool) bool {
+	return was != is && (!sameHash || was/activation != is/activation)
 }
 
 // passwordDigest is what a reset token says of a password hash, which has a random

@@ -48,6 +48,10 @@ func TestAMailedTokenThatRacesANewAddress(t *testing.T) {
 			_, err := users.ResetPassword(t.Context(), "token", "another1")
 			return err
 		}},
+		"reset, off and on again": {func(u *soul) { u.Generation += 1 << 32 }, func(users *authn.Users[*soul]) error {
+			_, err := users.ResetPassword(t.Context(), "token", "another1")
+			return err
+		}},
 		"reset, inactive": {func(u *soul) { u.IsActive = false }, func(users *authn.Users[*soul]) error {
 			_, err := users.ResetPassword(t.Context(), "token", "another1")
 			return err

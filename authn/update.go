@@ -90,7 +90,7 @@ func (m *Users[U]) Update(ctx context.Context, id string, up Update[U]) (U, erro
 			account.Generation++
 		}
 		if account.IsActive && !before.IsActive {
-			account.Generation++
+			account.Generation += activation
 		}
 		changed = difference(before, *account)
 		changed.Fields = up.Fields

@@ -324,7 +324,7 @@ func TestUpdate(t *testing.T) {
 		"off": {"ann", authn.Update[*soul]{IsActive: &no},
 			authn.Account{Email: "Ann@example.com", HashedPassword: "h:secret", Generation: 3}, authn.Changed{Active: true}},
 		"on": {"off", authn.Update[*soul]{IsActive: &yes},
-			authn.Account{Email: "off@example.com", HashedPassword: "h:secret", IsActive: true, Generation: 1}, authn.Changed{Active: true}},
+			authn.Account{Email: "off@example.com", HashedPassword: "h:secret", IsActive: true, Generation: 1 << 32}, authn.Changed{Active: true}},
 		"own": {"ann", authn.Update[*soul]{Own: func(u *soul) error { u.tags = []string{"t"}; return nil }, Fields: []string{"tags"}, IsSuperuser: &yes},
 			authn.Account{Email: "Ann@example.com", HashedPassword: "h:secret", IsActive: true, IsSuperuser: true, Generation: 3},
 			authn.Changed{Superuser: true, Fields: []string{"tags"}}},

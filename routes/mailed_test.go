@@ -281,6 +281,7 @@ func TestResetPassword(t *testing.T) {
 			t.Error("a mail to somebody inactive")
 		}
 		s.update(moved, authn.Update[*userdb.User]{IsActive: &yes})
+		s.has("active again", s.reset(token, "changed"), http.StatusBadRequest, badReset)
 		token = s.ask(ask, moved)
 		rehashed := s.rehash(db, moved, "changed")
 		s.has("after a hash upgrade", s.reset(token, "again"), http.StatusOK, "null")
