@@ -25,9 +25,10 @@ type Account struct {
 	IsSuperuser    bool   `json:"is_superuser"`
 	IsVerified     bool   `json:"is_verified"`
 
-	// Generation counts the times that every credential issued before became
-	// void: with each new password, and with each re-activation. A credential
-	// carries the generation it was issued under; one without it (as
+	// Generation rises each time that every credential issued before becomes void:
+	// by one with a new password, and with signing out everywhere or elsewhere; by
+	// 1<<32 with each re-activation, so that its column is one of 64 bits. A
+	// credential carries the generation it was issued under; one without it (as
 	// fastapi-users issued them) counts as generation 0.
 	Generation int64 `json:"-" gorm:"column:credential_generation"`
 }
