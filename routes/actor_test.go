@@ -50,9 +50,9 @@ func TestTheCredentialSaysWhoActs(t *testing.T) {
 	}
 }
 
-// A log-in issues something new, whatever the client brings along: a value that
-// somebody chose for it opens nothing afterwards, and an older one isn't kept.
-func TestALogInTakesNothingThatTheClientBrings(t *testing.T) {
+// sessionBackend is "web", of sessions in cookies.
+func sessionBackend(t *testing.T) authn.Backend {
+	t.Helper()
 	cookie, err := backends.NewCookie(backends.CookieConfig{Name: "session", InsecureHTTP: true})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,13 @@ func TestALogInTakesNothingThatTheClientBrings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serveSite(t, testdb.SQLite(t), authn.Config{}, routes.Config[*userdb.User]{Limits: noLimits}, b)
+	return b
+}
+
+// A log-in issues something new, whatever the client brings along: a value that
+// somebody chose for it opens nothing afterwards, and an older one isn't kept.
+func TestALogInTakesNothingThatTheClientBrings(t *testing.T) {
+	s := serveSite(t, testdb.SQLite(t), authn.Config{}, routes.Config[*userdb.User]{Limits: noLimits}, sessionBackend(t))
 	s.register("ann@example.com")
 	login := func(cookies string) map[string]string {
 		t.Helper()

@@ -19,12 +19,12 @@ type flights struct {
 
 // flight is what is on its way for one key.
 type flight struct {
-	asked   int          // how many have asked the limit, which numbers them
-	asking  map[int]bool // those whom it hasn't answered
-	under   int          // those who were taken, and haven't landed
-	landed  int          // how many have
-	waiting int          // those who weren't, and wait for one of the others
-	changed chan struct{}
+	asked   int           // how many have asked the limit, which numbers them
+	asking  map[int]bool  // those whom it hasn't answered
+	under   int           // those who were taken, and haven't landed
+	landed  int           // how many have
+	waiting int           // those who weren't, and wait for one of the others
+	changed chan struct{} // closed when they are to look again
 }
 
 // mayLand reports whether one may land who asked before that number.

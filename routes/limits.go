@@ -90,10 +90,9 @@ type Limit = authn.Limit
 
 // Devices says how a device is known: by a cookie that the answer to a log-in
 // sets, and to a reset, so that a person logs in while others have their account
-// locked elsewhere. It is sealed, bound to the user and the
-// generation of their credentials, and opens nothing by itself. The last four
-// people who logged in with a browser are known in it; a log-in that another
-// site began sets none.
+// locked elsewhere. It is sealed, bound to the user and the generation of their
+// credentials, and opens nothing by itself. The last four people who logged in
+// with a browser are known in it; a log-in that another site began sets none.
 type Devices struct {
 	// Skip sets no cookie, and reads none.
 	Skip bool
@@ -103,8 +102,8 @@ type Devices struct {
 	// Notify has the person told who logs in where neither the device nor the
 	// address is known ([authn.NewDevice]): if their address is verified, at most
 	// three times at once and then once an hour, and not at the first log-in that
-	// the limits remember, which is for Lifetime. Off by
-	// default, since clients without cookies are known by their address alone.
+	// the limits remember, which is for Lifetime. Off by default, since clients
+	// without cookies are known by their address alone.
 	Notify bool
 	// Keys seal the cookie. Defaults to a random key of this process: then a
 	// device is unknown to other processes, and after a restart.

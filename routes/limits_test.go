@@ -727,15 +727,7 @@ func TestTokensThatAreRightCountForNothing(t *testing.T) {
 // Who has a refresh token isn't kept from using it by others at the same address
 // who have none.
 func TestARightRefreshPasses(t *testing.T) {
-	cookie, err := backends.NewCookie(backends.CookieConfig{Name: "session", InsecureHTTP: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := backends.WithSessions(backends.New("web", cookie, new(authntest.Tokens)), new(authntest.MemorySessions), backends.SessionConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := serveSite(t, testdb.SQLite(t), authn.Config{}, routes.Config[*userdb.User]{}, b)
+	s := serveSite(t, testdb.SQLite(t), authn.Config{}, routes.Config[*userdb.User]{}, sessionBackend(t))
 	s.register("ann@example.com")
 	in := s.do(http.MethodPost, "/auth/web/login", "username=ann%40example.com&password=secret", "Content-Type", "application/x-www-form-urlencoded")
 	var refresh string
